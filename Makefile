@@ -1,0 +1,48 @@
+# librssshim: run `make help` for the targets.
+CC       ?= cc
+CFLAGS   ?= -O2 -g
+PREFIX   ?= /usr/local
+BUILD    ?= build
+
+WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+            -Wvla -Wformat=2 -Wundef
+CPPFLAGS += -D_GNU_SOURCE -Iinclude -I. -MMD -MP
+# Initial-exec TLS: a wrapper may run inside malloc or a signal handler, where the
+# lazy allocation of the dynamic TLS model is not allowed.
+SHIM_CFLAGS := -std=gnu11 $(WARN) -fPIC -fvisibility=hidden -ftls-model=initial-exec
+
+LIB     := $(BUILD)/librssshim.so
+COMMAND := $(BUILD)/rssshim
+
+# shim/calls is where an application's call enters: only the library has it. Everything else
+# is one archive that the library, the command and the unit tests share.
+CALLS_SRC   := $(wildcard shim/calls/*.c)
+COMMAND_SRC := $(wildcard shim/command/*.c)
+CORE_SRC    := $(filter-out $(CALLS_SRC) $(COMMAND_SRC),$(wildcard shim/*/*.c))
+obj          = $(patsubst %.c,$(BUILD)/%.o,$(1))
+
+.PHONY: all
+all: $(LIB) $(COMMAND)
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(SHIM_CFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(BUILD)/core.a: $(call obj,$(CORE_SRC))
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(LIB): $(call obj,$(CALLS_SRC) $(CORE_SRC)) shim/export.map
+	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,librssshim.so -Wl,-z,defs -Wl,-z,now \
+		-Wl,--version-script=shim/export.map -o $@ $(filter %.o,$^) -ldl -linih
+
+$(COMMAND): $(call obj,$(COMMAND_SRC)) $(BUILD)/core.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -linih
+
+include tests/tests.mk
+
+.PHONY: clean
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,42 @@
+/* What this process knows of each descriptor number.
+ *
+ * A word per descriptor, read and written with single atomic operations: no lock, no allocation on
+ * the paths of accept, close and epoll_wait. Descriptors come and go without our seeing it
+ * (closefrom, raw system calls, SCM_RIGHTS), so a word is a hint that can be stale: whoever acts on
+ * it in a way that could do harm checks with the kernel first. */
+#pragma once
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum fd_kind {
+	FD_UNKNOWN,  /* never seen, or closed */
+	FD_PLAIN,    /* looked at: nothing to do for it */
+	FD_SOCKET,   /* TCP socket, value: SOCKET_* bits of what the application did with it */
+	FD_LISTENER, /* listening TCP socket, value: number of its listener */
+	FD_EPOLL,    /* epoll instance that has listeners in it, value: number of its watch */
+	FD_OURS,     /* the shim's own: invisible to the application */
+};
+
+#define FD_TABLE_MAX (1 << 20)
+
+struct fd_word {
+	uint32_t kind : 8;
+	uint32_t spare : 24;
+	uint32_t value;
+};
+
+/* The word of a descriptor; FD_UNKNOWN for any number that was never set, also negative ones. */
+struct fd_word fd_get(int fd);
+
+/* Returns false where there is no memory for it: the descriptor then stays unknown. */
+bool fd_set_word(int fd, enum fd_kind kind, uint32_t value);
+
+/* Forgets the descriptor: before the real close or dup2, as the number can be reused at once. */
+void fd_forget(int fd);
+
+/* Replaces the word only if it still is what the caller saw. */
+bool fd_swap(int fd, struct fd_word seen, enum fd_kind kind, uint32_t value);
+
+/* Calls visit for every descriptor of that kind; a snapshot, not a lock. */
+void fd_for_each(enum fd_kind kind, void (*visit)(int fd, uint32_t value, void *arg), void *arg);
