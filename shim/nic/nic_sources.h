@@ -1,0 +1,20 @@
+/* Where discovery reads from: opened once, before an application changes its root directory, drops
+ * privileges or is forbidden address families. A member that could not be opened holds -errno, and
+ * everything read through it is unknown for that reason. */
+#pragma once
+#include <stdbool.h>
+
+struct nic_sources {
+	int proc;           /* directory /proc */
+	int sys;            /* directory /sys */
+	int ioctl;          /* any AF_INET or AF_INET6 socket, for SIOCETHTOOL */
+	int route;          /* NETLINK_ROUTE socket */
+	int generic;        /* NETLINK_GENERIC socket */
+	int ethtool_family; /* generic netlink family numbers; -errno when the kernel has none */
+	int netdev_family;
+	bool detail; /* read also what only the command shows: XPS, rules, transmit interrupts */
+};
+
+/* Opens all members close-on-exec; a caller may move the descriptors to other numbers. */
+void nic_sources_open(struct nic_sources *sources, bool detail);
+void nic_sources_close(struct nic_sources *sources);

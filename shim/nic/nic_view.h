@@ -1,0 +1,161 @@
+/* What is known of each network interface, where the knowledge is from, and what may be built on
+ * it.
+ *
+ * nic_scan() fills it once at start-up and again when something changed; after that it is plain
+ * memory: no question below makes a system call. It contains no pointers, so it may live in memory
+ * that processes share. What could not be read is never an error: the value stays unknown and says
+ * who refused. */
+#pragma once
+#include "shim/decide/arrival.h"
+#include <net/if.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define NIC_MAX        32 /* interfaces kept; those that spread packets come first */
+#define NIC_LOWERS_MAX 8  /* members of a bond or bridge that are kept */
+
+struct policy;
+struct nic_sources;
+
+enum nic_kind {
+	NIC_VIRTUAL,  /* any other software device */
+	NIC_PHYSICAL, /* has a parent device: PCI, virtio, vmbus, platform */
+	NIC_LOOPBACK,
+	NIC_VETH,
+	NIC_BOND, /* bond or team */
+	NIC_BRIDGE,
+	NIC_VLAN,
+	NIC_MACVLAN, /* macvlan or ipvlan */
+	NIC_TUNNEL,
+	NIC_TUN, /* tun or tap */
+	NIC_KINDS
+};
+
+/* The values that can be known or unknown one by one. */
+enum nic_value {
+	VALUE_FUNCTION,
+	VALUE_TRANSFORM,
+	VALUE_FIELDS,
+	VALUE_KEY,
+	VALUE_TABLE,
+	VALUE_QUEUES,
+	VALUE_QUEUE_CPU,
+	VALUE_TX_CPU,
+	VALUE_RPS,
+	VALUE_RFS,
+	VALUE_XPS,
+	VALUE_RULES,
+	VALUE_CONTEXTS,
+	NIC_VALUES
+};
+
+enum nic_origin {
+	ORIGIN_UNKNOWN,
+	ORIGIN_IOCTL,   /* ethtool ioctl */
+	ORIGIN_NETLINK, /* ethtool, netdev or route netlink */
+	ORIGIN_SYSFS,
+	ORIGIN_PROC,
+	ORIGIN_DRIVER, /* what this driver is known to do, the kernel does not tell */
+	ORIGIN_LOWER,  /* taken over from the interface below */
+	ORIGIN_POLICY,
+	NIC_ORIGINS
+};
+
+struct nic_fact {
+	uint8_t origin; /* enum nic_origin */
+	int16_t error;  /* why it is unknown: -errno of the last that was asked; 0: nobody tells */
+};
+
+/* Why an interface does not spread packets, or why ports cannot be chosen for it. */
+enum nic_reason {
+	REASON_NONE, /* it does; they can */
+	REASON_LOOPBACK,
+	REASON_LOCAL_LINK,    /* veth, tap, bridge of such: packets arrive on the sender's CPU */
+	REASON_TUNNEL,        /* the outer packet is what the NIC hashes */
+	REASON_NO_LOWER,      /* the interface below is in another namespace or unknown */
+	REASON_LOWERS_DIFFER, /* a packet may come in by either of several unlike NICs */
+	REASON_SINGLE_QUEUE,
+	REASON_ONE_CPU, /* several queues, all served by one CPU */
+	REASON_POLICY,  /* hash = none */
+	REASON_LEARN,   /* hash = learn: only watching will tell */
+	REASON_NO_KEY,
+	REASON_NO_TABLE,
+	REASON_NO_FUNCTION,
+	REASON_NOT_LINEAR,   /* XOR, CRC32 or a driver's own order of the fields */
+	REASON_NO_PORTS,     /* only the addresses are hashed */
+	REASON_FIELDS,       /* hashed fields unknown, or others than addresses and ports */
+	REASON_FOLLOWS_FLOW, /* Flow Director, RFS: replies follow the sender by themselves */
+	REASON_RULES,        /* n-tuple rules overrule the table */
+	REASON_RSS_OFF,      /* the driver reports a table that the device does not use */
+	REASON_QUEUE_CPU,    /* the CPU of a queue in use is unknown or not fixed */
+	REASON_RPS_HASH,     /* RPS with a hash that the NIC did not deliver */
+	REASON_RPS_DIFFERS,  /* another RPS map for each queue */
+	NIC_REASONS
+};
+
+struct nic_view {
+	char name[IF_NAMESIZE];
+	uint32_t ifindex;
+	enum nic_kind kind;
+	char driver[32]; /* "" where unknown */
+	bool up;
+	bool active_backup; /* of a bond: lower[0] is the member in use */
+	uint8_t lower_count;
+	uint32_t lower[NIC_LOWERS_MAX]; /* ifindex of the interfaces below */
+	int16_t numa_node;              /* -1: none */
+
+	struct arrival arrival;
+	uint16_t tx_count;
+	int16_t tx_cpu[RSS_QUEUES_MAX];    /* CPU of a transmit queue's interrupt; -1: unknown */
+	int16_t xps_queue[CPU_SETSIZE];    /* first transmit queue XPS gives this CPU; -1: none */
+	int32_t queue_irq[RSS_QUEUES_MAX]; /* of the receive queues; -1: unknown */
+
+	bool multi_queue;   /* the table, or the channel count, names more than one queue */
+	bool rx_hash;       /* packets carry the NIC's hash, which RPS then uses */
+	bool flow_director; /* the device steers replies to the sender's queue */
+	bool rfs;
+	bool accelerated_rfs;
+	bool threaded_napi;
+	bool doubtful;     /* this driver is known to report what the device does not do: verify */
+	uint32_t rules;    /* n-tuple rules that touch TCP */
+	uint32_t contexts; /* RSS contexts besides the default one */
+
+	struct nic_fact fact[NIC_VALUES];
+
+	/* Inbound: packets are spread over CPUs by queue or by RPS, so the listening half may
+	 * trust the CPU of a SYN. */
+	bool spreads;
+	enum nic_reason spreads_not; /* REASON_NONE when it does */
+	/* Outbound: the arrival above can be inverted to source ports; [0] IPv4, [1] IPv6. */
+	bool predictable[2];
+	enum nic_reason predictable_not[2];
+	cpu_set_t cpus; /* CPUs that receive: of the queues, or of RPS */
+};
+
+struct nic_set {
+	uint16_t count;
+	uint16_t missed; /* interfaces beyond NIC_MAX */
+	struct nic_view view[NIC_MAX];
+};
+
+/* Looks at every interface of this network namespace. `policy` may be NULL. Allocates nothing,
+ * opens and closes only what it needs, and touches no descriptor of `sources`' owner. Returns the
+ * number of views or -errno when not even the names of the interfaces can be had. */
+int nic_scan(struct nic_set *out, const struct policy *policy, const struct nic_sources *sources);
+
+/* NULL when there is no such interface. */
+const struct nic_view *nic_by_index(const struct nic_set *set, uint32_t ifindex);
+const struct nic_view *nic_by_name(const struct nic_set *set, const char *name);
+
+/* The interfaces whose packets may be steered by CPU: writes at most `max` of their indexes and the
+ * union of the CPUs that receive from them; `cpus` may be NULL. Returns how many were written. */
+unsigned nic_spreading(const struct nic_set *set, uint32_t *ifindexes, unsigned max,
+		       cpu_set_t *cpus);
+
+/* One word for tables and JSON, or one sentence; never NULL. */
+const char *nic_kind_name(enum nic_kind kind);
+const char *nic_origin_name(enum nic_origin origin);
+const char *nic_value_name(enum nic_value value);
+const char *nic_reason_name(enum nic_reason reason);
+const char *nic_reason_text(enum nic_reason reason);
