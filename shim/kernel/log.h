@@ -11,13 +11,14 @@
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 #define LOG_LINE_MAX 1024 /* bytes of a line, longer ones are cut */
+#define LOG_PATH_MAX 512  /* bytes of log_file, with the final NUL */
 
 /* Until this is called, warnings and errors go to standard error.
  * file: absolute path, opened for appending, at a high descriptor number; NULL or "": standard
  * error. Returns 0 or -errno of the file, in which case standard error is used. */
 int log_open(enum log_level level, const char *file);
 
-/* Formats: %s %d %u %x %ld %lu %lx %lld %llu %llx %zu %zd %c %%, with an optional 0 and width. */
+/* Formats are those of shim/kernel/format.h. Control characters in the result become '?'. */
 void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 bool log_wants(enum log_level level);

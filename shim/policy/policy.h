@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define POLICY_PATH_MAX  512  /* bytes of a path, with the final NUL */
+#define POLICY_PATH_MAX  LOG_PATH_MAX
 #define POLICY_PORTS_MAX 64   /* ranges in a port list */
 #define POLICY_CPU_MAX   1024 /* CPU numbers are below this: what cpu_set_t holds */
 #define POLICY_QUEUE_MAX 1024 /* receive queues of a NIC */
