@@ -1,0 +1,35 @@
+# Tests. Unit tests link the archive, never the interposers: a test must not be shimmed itself.
+UNIT_SRC := $(wildcard tests/unit/test_*.c)
+UNIT_BIN := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRC))
+
+$(BUILD)/unit/%: tests/unit/%.c $(BUILD)/core.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -std=gnu11 $(WARN) $(CFLAGS) -o $@ $< $(BUILD)/core.a $(LDFLAGS) -lcriterion -linih
+
+.PHONY: unit
+unit: $(UNIT_BIN)
+	@for t in $^; do $$t || exit 1; done
+
+# The bench: the soft RSS NIC and the tools that judge from outside. They share no code with the
+# library, which they are there to check.
+BPF_CLANG ?= clang
+SOFTNIC   := $(BUILD)/softnic
+TOOL_SRC  := $(wildcard tests/tools/*.c)
+TOOL_BIN  := $(patsubst tests/tools/%.c,$(BUILD)/%,$(TOOL_SRC))
+
+# The multiarch directory holds asm/types.h, which clang does not look for with -target bpf.
+$(BUILD)/softnic.bpf.o: tests/softnic/softnic.bpf.c tests/softnic/rules.h
+	@mkdir -p $(@D)
+	$(BPF_CLANG) -target bpf -O2 -g -Wall -Wextra -I/usr/include/$(shell $(CC) -dumpmachine) -c -o $@ $<
+
+$(SOFTNIC): tests/softnic/softnic.c tests/softnic/rules.h $(BUILD)/softnic.bpf.o
+	$(CC) $(CPPFLAGS) -std=gnu11 $(WARN) $(CFLAGS) -DSOFTNIC_OBJECT='"$(BUILD)/softnic.bpf.o"' \
+		-o $@ $< $(LDFLAGS) -lbpf
+
+$(TOOL_BIN): $(BUILD)/%: tests/tools/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -std=gnu11 $(WARN) $(CFLAGS) -o $@ $< $(LDFLAGS)
+
+.PHONY: softnic tools
+softnic: $(SOFTNIC)
+tools: $(TOOL_BIN)
