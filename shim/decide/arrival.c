@@ -1,0 +1,122 @@
+#include "shim/decide/arrival.h"
+
+static uint32_t big_endian_word(const uint8_t *bytes)
+{
+	return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 |
+	       bytes[3];
+}
+
+void arrival_seal(struct arrival *a)
+{
+	size_t len = a->hash.key_len < RSS_KEY_MAX ? a->hash.key_len : RSS_KEY_MAX;
+
+	toeplitz_init(&a->toeplitz, a->hash.key, a->hash.function == HASH_TOEPLITZ ? len : 0);
+}
+
+/* The transforms work on each bit of a pair by itself; both halves of what they make go where the
+ * two fields would have gone. */
+static uint32_t first_of_pair(enum hash_transform transform, uint32_t remote, uint32_t local)
+{
+	switch (transform) {
+	case TRANSFORM_SYMMETRIC_XOR:
+		return remote ^ local;
+	case TRANSFORM_SYMMETRIC_OR_XOR:
+		return remote | local;
+	default:
+		return remote;
+	}
+}
+
+static uint32_t second_of_pair(enum hash_transform transform, uint32_t remote, uint32_t local)
+{
+	return transform == TRANSFORM_NONE ? local : remote ^ local;
+}
+
+static unsigned address_words(enum flow_family family)
+{
+	return family == FLOW_IPV6 ? 4 : 1;
+}
+
+uint32_t arrival_ports_hash(const struct arrival *a, enum flow_family family, uint16_t remote_port,
+			    uint16_t local_port)
+{
+	enum hash_transform transform = a->hash.transform;
+
+	if (a->hash.fields[family] != FIELDS_4_TUPLE)
+		return 0;
+	return toeplitz_word(&a->toeplitz, 2 * address_words(family),
+			     first_of_pair(transform, remote_port, local_port) << 16 |
+				     second_of_pair(transform, remote_port, local_port));
+}
+
+bool arrival_hash(const struct arrival *a, const struct flow *flow, uint32_t *hash)
+{
+	enum flow_family family = flow_family(flow);
+	enum hash_fields fields = a->hash.fields[family];
+	enum hash_transform transform = a->hash.transform;
+	unsigned words = address_words(family);
+	uint32_t h = a->hash.initial;
+
+	if (fields == FIELDS_OTHER || a->toeplitz.words < 2 * words + (fields == FIELDS_4_TUPLE))
+		return false;
+	for (unsigned i = 0; i < words; i++) {
+		uint32_t remote = big_endian_word(flow->remote + 4 * i);
+		uint32_t local = big_endian_word(flow->local + 4 * i);
+
+		h ^= toeplitz_word(&a->toeplitz, i, first_of_pair(transform, remote, local));
+		h ^= toeplitz_word(&a->toeplitz, words + i,
+				   second_of_pair(transform, remote, local));
+	}
+	*hash = h ^ arrival_ports_hash(a, family, flow->remote_port, flow->local_port);
+	return true;
+}
+
+static int known_cpu(int cpu)
+{
+	return cpu >= 0 && cpu < RSS_CPUS_MAX ? cpu : -1;
+}
+
+static int cpu_of_queue(const struct arrival *a, int queue)
+{
+	if (queue < 0 || queue >= a->queue_count || queue >= RSS_QUEUES_MAX)
+		return -1;
+	return known_cpu(a->queue_cpu[queue]);
+}
+
+struct arrival_place arrival_of_hash(const struct arrival *a, uint32_t hash)
+{
+	struct arrival_place place = {.hashed = true, .hash = hash, .queue = -1};
+	uint32_t size = a->table.size;
+
+	place.bucket = -1;
+	if (size && size <= RSS_TABLE_MAX) {
+		place.bucket = (int)(size & (size - 1) ? hash % size : hash & (size - 1));
+		place.queue = a->table.queue[place.bucket];
+	} else if (a->queue_count == 1) {
+		place.queue = 0;
+	}
+	place.cpu = cpu_of_queue(a, place.queue);
+	if (a->rps.unknown)
+		place.cpu = -1;
+	/* get_rps_cpu() takes a hash of 0 for none and stays on the queue's CPU: one flow in 2^32,
+	 * left to the sampling that finds wrong predictions. */
+	else if (a->rps.count && a->rps.count <= RSS_RPS_MAX)
+		place.cpu = known_cpu(a->rps.cpu[(uint64_t)hash * a->rps.count >> 32]);
+	return place;
+}
+
+struct arrival_place arrival_of(const struct arrival *a, const struct flow *flow)
+{
+	struct arrival_place place = {.bucket = -1, .queue = -1, .cpu = -1};
+	uint32_t hash;
+
+	if (arrival_hash(a, flow, &hash))
+		return arrival_of_hash(a, hash);
+	/* Without a hash only what the hash cannot change is known. */
+	if (a->queue_count == 1) {
+		place.queue = 0;
+		if (!a->rps.unknown && !a->rps.count)
+			place.cpu = cpu_of_queue(a, 0);
+	}
+	return place;
+}

@@ -1,0 +1,79 @@
+/* Where the packets of a flow arrive: hash -> bucket -> receive queue -> CPU (-> CPU after RPS).
+ *
+ * One value answers it for one NIC, whatever the knowledge came from (reported by the driver, given
+ * by the policy, or watched). Fill it in, seal it, publish it; immutable from then on. Pure: no
+ * kernel in it. */
+#pragma once
+#include "shim/decide/flow.h"
+#include "shim/decide/toeplitz.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define RSS_KEY_MAX    52
+#define RSS_TABLE_MAX  4096
+#define RSS_QUEUES_MAX 1024
+#define RSS_RPS_MAX    1024
+#define RSS_CPUS_MAX   1024 /* a CPU with a higher number counts as unknown */
+
+enum hash_function { HASH_UNKNOWN, HASH_TOEPLITZ, HASH_XOR, HASH_CRC32, HASH_NONE };
+enum hash_transform { TRANSFORM_NONE, TRANSFORM_SYMMETRIC_XOR, TRANSFORM_SYMMETRIC_OR_XOR };
+enum hash_fields { FIELDS_4_TUPLE, FIELDS_ADDRESSES, FIELDS_OTHER };
+
+/* How a NIC hashes TCP packets. */
+struct rss_hash {
+	enum hash_function function;
+	enum hash_transform transform;
+	enum hash_fields fields[FLOW_FAMILIES];
+	uint32_t initial; /* xored into every hash: 0xffffffff on some ENA, else 0 */
+	uint8_t key[RSS_KEY_MAX];
+	uint8_t key_len; /* bytes; 0: unknown. At least 16 for IPv4, 40 for IPv6 */
+};
+
+/* Bucket -> receive queue. Indexed by the low bits of the hash when size is a power of two,
+ * by the remainder otherwise. */
+struct rss_table {
+	uint32_t size; /* entries; 0: unknown */
+	uint16_t queue[RSS_TABLE_MAX];
+};
+
+/* RPS: the CPU that runs the stack when rps_cpus of a queue is not empty:
+ * cpus[(hash * count) >> 32]. One map for all queues of the NIC, the common configuration. */
+struct rps_map {
+	bool unknown;   /* RPS is on, with a hash (rx-hash off) or maps we cannot follow */
+	uint16_t count; /* 0: RPS off */
+	uint16_t cpu[RSS_RPS_MAX];
+};
+
+struct arrival {
+	struct rss_hash hash;
+	struct rss_table table;
+	uint16_t queue_count;
+	int16_t queue_cpu[RSS_QUEUES_MAX]; /* -1: unknown */
+	struct rps_map rps;
+	struct toeplitz toeplitz; /* by arrival_seal() */
+};
+
+/* What is known of one flow. -1 where it is not known. */
+struct arrival_place {
+	bool hashed;   /* hash is known */
+	uint32_t hash; /* 0 where it is not */
+	int bucket;
+	int queue;
+	int cpu;
+};
+
+/* Expand the key. Before it, and after a change without it, no hash is known. */
+void arrival_seal(struct arrival *a);
+
+/* The hash of a flow; false where it cannot be known: another function, other fields, a key too
+ * short for the family. */
+bool arrival_hash(const struct arrival *a, const struct flow *flow, uint32_t *hash);
+
+/* What the two ports add to the hash; 0 where the NIC does not hash them. For flows that
+ * arrival_hash() can hash. Affine in the bits of the local port as long as the remote one stays. */
+uint32_t arrival_ports_hash(const struct arrival *a, enum flow_family family, uint16_t remote_port,
+			    uint16_t local_port);
+
+struct arrival_place arrival_of_hash(const struct arrival *a, uint32_t hash);
+struct arrival_place arrival_of(const struct arrival *a, const struct flow *flow);
