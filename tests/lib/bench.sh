@@ -239,14 +239,16 @@ observe() { "$BUILD/observe" --cpus "${WORLD_QUEUE_CPUS// /,}" "$@"; }
 
 # conns_hold ARG...: opens connections from the client and holds them; prints the counts as JSON.
 # conns_again does one more exchange on each, conns_release closes them.
+#
+# The pipe is opened for reading and writing by conns: it never ends, and no descriptor of this
+# shell has to stay open and be inherited by what is started meanwhile.
 conns_hold() {
 	[ -z "${CONNS_PID:-}" ] || bench_die "conns_hold: some are held already"
 	rm -f "$WORLD_DIR/conns.in"
 	mkfifo "$WORLD_DIR/conns.in"
-	ip netns exec "$CLIENT" "$BUILD/conns" "$@" <"$WORLD_DIR/conns.in" >"$WORLD_DIR/conns.out" &
+	ip netns exec "$CLIENT" "$BUILD/conns" "$@" <>"$WORLD_DIR/conns.in" >"$WORLD_DIR/conns.out" &
 	CONNS_PID=$!
 	disown "$CONNS_PID"
-	exec {CONNS_IN}>"$WORLD_DIR/conns.in"
 	CONNS_LINES=0
 	conns_answer
 }
@@ -259,15 +261,13 @@ bench_has_line() {
 	(($(wc -l <"$WORLD_DIR/conns.out") >= $1)) || ! kill -0 "$CONNS_PID" 2>/dev/null
 }
 conns_again() {
-	echo >&"$CONNS_IN"
+	echo >"$WORLD_DIR/conns.in"
 	conns_answer
 }
 conns_release() {
-	exec {CONNS_IN}>&-
-	wait_until 10 bench_gone "$CONNS_PID"
+	stop_pid "$CONNS_PID"
 	CONNS_PID=
 }
-bench_gone() { ! kill -0 "$1" 2>/dev/null; }
 
 # --- nginx ------------------------------------------------------------------------------------
 

@@ -146,7 +146,9 @@ static int next_number(DIR *dir)
 
 static bool known_pid(pid_t pid)
 {
-	each(pid_t, known, &pids) if (*known == pid) return true;
+	each (pid_t, known, &pids)
+		if (*known == pid)
+			return true;
 	return false;
 }
 
@@ -321,8 +323,7 @@ static void select_legs(void)
 {
 	size_t kept = 0;
 
-	each(struct leg, leg, &legs)
-	{
+	each (struct leg, leg, &legs) {
 		int local = port_of(&leg->local), remote = port_of(&leg->remote);
 
 		if (opt.listens + opt.upstreams == 0)
@@ -357,8 +358,7 @@ static void seen_on_fd(int index, int fd)
 {
 	struct thread *t = (struct thread *)threads.at + index;
 
-	each(struct leg, leg, &legs)
-	{
+	each (struct leg, leg, &legs) {
 		if (leg->pid != t->pid || leg->fd != fd || leg->in_epoll)
 			continue;
 		leg->watched = true;
@@ -415,8 +415,9 @@ static void sample_thread(int index)
 #endif
 	case SYS_epoll_pwait:
 	case SYS_epoll_pwait2:
-		each(struct epoll, e, &epolls) if (e->pid == t->pid && e->fd == (int)arg[0])
-			seen(&e->thread, index);
+		each (struct epoll, e, &epolls)
+			if (e->pid == t->pid && e->fd == (int)arg[0])
+				seen(&e->thread, index);
 		break;
 #ifdef SYS_poll
 	case SYS_poll:
@@ -483,16 +484,16 @@ static int epoll_thread(int index, int depth)
 
 	if (thread != NOBODY || depth == 4)
 		return thread;
-	each(struct entry, e, &entries) if (all[e->epoll].pid == inner->pid &&
-					    e->target == inner->fd && e->epoll != index)
-	{
-		int outer = epoll_thread(e->epoll, depth + 1);
+	each (struct entry, e, &entries)
+		if (all[e->epoll].pid == inner->pid && e->target == inner->fd &&
+		    e->epoll != index) {
+			int outer = epoll_thread(e->epoll, depth + 1);
 
-		if (outer == SEVERAL)
-			return SEVERAL;
-		if (outer != NOBODY)
-			seen(&thread, outer);
-	}
+			if (outer == SEVERAL)
+				return SEVERAL;
+			if (outer != NOBODY)
+				seen(&thread, outer);
+		}
 	return thread;
 }
 
@@ -500,8 +501,9 @@ static int only_thread(pid_t pid)
 {
 	int found = NOBODY;
 
-	each(struct thread, t, &threads) if (t->pid == pid)
-		seen(&found, t - (struct thread *)threads.at);
+	each (struct thread, t, &threads)
+		if (t->pid == pid)
+			seen(&found, t - (struct thread *)threads.at);
 	return found;
 }
 
@@ -509,13 +511,11 @@ static int only_thread(pid_t pid)
  * to a process of one thread. */
 static void mark(void)
 {
-	each(struct leg, leg, &legs)
-	{
+	each (struct leg, leg, &legs) {
 		leg->thread = only_thread(leg->pid);
 		if (leg->thread == SEVERAL)
 			leg->thread = NOBODY;
-		each_entry(e, leg->ino)
-		{
+		each_entry (e, leg->ino) {
 			struct epoll *epoll = (struct epoll *)epolls.at + e->epoll;
 
 			if (e->device != leg->device || epoll->pid != leg->pid)
@@ -528,9 +528,12 @@ static void mark(void)
 
 static bool everything_seen(void)
 {
-	each(struct epoll, e, &epolls) if (e->wanted && epoll_thread(e - (struct epoll *)epolls.at,
-								     0) == NOBODY) return false;
-	each(struct leg, leg, &legs) if (!leg->in_epoll && leg->thread == NOBODY) return false;
+	each (struct epoll, e, &epolls)
+		if (e->wanted && epoll_thread(e - (struct epoll *)epolls.at, 0) == NOBODY)
+			return false;
+	each (struct leg, leg, &legs)
+		if (!leg->in_epoll && leg->thread == NOBODY)
+			return false;
 	return true;
 }
 
@@ -552,8 +555,7 @@ static void find_thread(struct leg *leg)
 {
 	if (leg->thread != NOBODY)
 		return;
-	each_entry(e, leg->ino)
-	{
+	each_entry (e, leg->ino) {
 		struct epoll *epoll = (struct epoll *)epolls.at + e->epoll;
 		int thread;
 
@@ -618,8 +620,9 @@ static struct list masks = {.size = sizeof(const char *)};
 
 static int mask_column(const char *text)
 {
-	each(const char *, known, &masks) if (!strcmp(*known, text)) return known -
-		(const char **)masks.at;
+	each (const char *, known, &masks)
+		if (!strcmp(*known, text))
+			return known - (const char **)masks.at;
 	*(const char **)grow(&masks) = text;
 	return masks.count - 1;
 }
@@ -647,8 +650,7 @@ static struct tally tally(unsigned int kinds)
 
 	if (!t.cell)
 		abort();
-	each(struct leg, leg, &legs)
-	{
+	each (struct leg, leg, &legs) {
 		if (!(kinds & 1u << leg->kind))
 			continue;
 		t.total++;
@@ -682,7 +684,8 @@ static void tally_text(const char *title, const struct tally *t)
 	if (!t->total)
 		return;
 	printf("  packets on CPU | served by a thread on CPUs\n%16s |", "");
-	each(const char *, mask, &masks) printf(" %7s", *mask);
+	each (const char *, mask, &masks)
+		printf(" %7s", *mask);
 	printf("\n");
 	for (int row = 0; row < packet_rows; row++) {
 		if (!row_sum(t, row))
@@ -725,8 +728,7 @@ static void tally_json(const struct tally *t)
 static void sessions(unsigned int *total, unsigned int *least, unsigned int *most)
 {
 	*total = *least = *most = 0;
-	each(struct thread, t, &threads)
-	{
+	each (struct thread, t, &threads) {
 		unsigned int in = t->legs[ACCEPTED], out = t->legs[UPSTREAM];
 		unsigned int all = in > out ? in : out;
 		unsigned int a = t->aligned[ACCEPTED], u = t->aligned[UPSTREAM];
@@ -753,8 +755,7 @@ static void address_format(const struct sockaddr_storage *a, char *out, size_t s
 static void print_legs(void)
 {
 	printf("#pid tid fd kind local remote packet_cpu thread_mask verdict\n");
-	each(struct leg, leg, &legs)
-	{
+	each (struct leg, leg, &legs) {
 		struct thread *t =
 			leg->thread >= 0 ? (struct thread *)threads.at + leg->thread : NULL;
 		char local[64], remote[64];
@@ -772,8 +773,7 @@ static void report(void)
 	struct tally all, part[KINDS];
 	unsigned int total, least, most;
 
-	each(struct leg, leg, &legs)
-	{
+	each (struct leg, leg, &legs) {
 		mask_column(leg_mask(leg));
 		if (leg->packet_cpu + 2 > packet_rows)
 			packet_rows = leg->packet_cpu + 2;
@@ -915,8 +915,7 @@ int main(int argc, char **argv)
 	parse_options(argc, argv);
 	if (!opt.only)
 		add_descendants();
-	each(pid_t, pid, &pids)
-	{
+	each (pid_t, pid, &pids) {
 		walk_threads(*pid);
 		walk_descriptors(*pid);
 	}
@@ -925,9 +924,11 @@ int main(int argc, char **argv)
 	select_legs();
 	mark();
 	sample();
-	each(struct leg, leg, &legs) find_thread(leg);
+	each (struct leg, leg, &legs)
+		find_thread(leg);
 	merge_holders();
-	each(struct leg, leg, &legs) judge(leg);
+	each (struct leg, leg, &legs)
+		judge(leg);
 	report();
 	if (!threads.count) {
 		fprintf(stderr, "observe: no such process\n");
