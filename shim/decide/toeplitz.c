@@ -1,4 +1,5 @@
 #include "shim/decide/toeplitz.h"
+#include <string.h>
 
 /* The 32 key bits that start at bit. */
 static uint32_t window(const uint8_t *key, size_t len, unsigned bit)
@@ -14,6 +15,7 @@ void toeplitz_init(struct toeplitz *t, const uint8_t *key, size_t len)
 {
 	size_t words = len >= 4 ? len / 4 - 1 : 0;
 
+	memset(t, 0, sizeof(*t));
 	t->words = (uint8_t)(words < TOEPLITZ_WORDS ? words : TOEPLITZ_WORDS);
 	for (unsigned n = 0; n < 8u * t->words; n++) {
 		t->nibble[n][0] = 0;

@@ -1,0 +1,188 @@
+#include "shim/decide/ports.h"
+#include <string.h>
+
+static void columns_fill(uint16_t column[16], const struct ports *ports, const struct arrival *a,
+			 enum flow_family family, uint16_t remote_port)
+{
+	uint32_t none = arrival_ports_hash(a, family, remote_port, 0);
+
+	for (unsigned i = 0; i < 16; i++) {
+		uint32_t with = arrival_ports_hash(a, family, remote_port, (uint16_t)(1u << i));
+
+		column[i] = class_of_hash(&ports->classes, with ^ none);
+	}
+}
+
+void ports_init(struct ports *ports, const struct arrival *a)
+{
+	class_map_init(&ports->classes, a);
+	for (enum flow_family family = 0; family < FLOW_FAMILIES; family++) {
+		uint16_t column[16];
+
+		columns_fill(column, ports, a, family, 0);
+		port_space_init(&ports->space[family], column, ports->classes.bits);
+	}
+}
+
+void port_target_init(struct port_target *target, const struct ports *ports, const cpu_set_t *cpus)
+{
+	const struct class_map *classes = &ports->classes;
+	uint16_t end = 0;
+
+	target->cpus = *cpus;
+	target->parts = 0;
+	for (unsigned cpu = 0; cpu < RSS_CPUS_MAX && cpu < CPU_SETSIZE; cpu++) {
+		unsigned count = class_map_count(classes, cpu);
+
+		if (count == 0 || !CPU_ISSET(cpu, cpus))
+			continue;
+		if (target->parts == PORT_TARGET_PARTS) {
+			target->parts = 0;
+			return;
+		}
+		end += (uint16_t)count;
+		target->part[target->parts].cpu = (uint16_t)cpu;
+		target->part[target->parts].list = classes->first[cpu];
+		target->part[target->parts].end = end;
+		target->parts++;
+	}
+	if (target->parts == 0)
+		CPU_ZERO(&target->cpus); /* none of them receives */
+}
+
+void port_range_init(struct port_range *range, const struct ports *ports, uint16_t lo, uint16_t hi)
+{
+	range->lo = lo;
+	range->hi = hi;
+	for (enum flow_family family = 0; family < FLOW_FAMILIES; family++)
+		port_interval_init(&range->interval[family], &ports->space[family], lo, hi);
+}
+
+static void space_choose(struct port_set *set, const struct port_range *range)
+{
+	uint16_t column[16];
+
+	if (set->arrival->hash.transform != TRANSFORM_SYMMETRIC_OR_XOR) {
+		set->space = &set->ports->space[set->family];
+		set->interval = &range->interval[set->family];
+		return;
+	}
+	if (set->space_of != set->ports || set->space_family != set->family ||
+	    set->space_port != set->remote_port) {
+		columns_fill(column, set->ports, set->arrival, set->family, set->remote_port);
+		port_space_init(&set->own_space, column, set->ports->classes.bits);
+		set->space_of = set->ports;
+		set->space_family = set->family;
+		set->space_port = set->remote_port;
+		set->own_interval.most = 0;
+	}
+	if (set->own_interval.most == 0 || set->own_interval.lo != range->lo ||
+	    set->own_interval.hi != range->hi)
+		port_interval_init(&set->own_interval, &set->own_space, range->lo, range->hi);
+	set->space = &set->own_space;
+	set->interval = &set->own_interval;
+}
+
+static unsigned classes_wanted(const struct port_set *set)
+{
+	return set->target->parts ? set->target->part[set->target->parts - 1].end : 0;
+}
+
+static unsigned reachable(const struct port_set *set, unsigned enough)
+{
+	const struct port_target *target = set->target;
+	const uint16_t *list = set->ports->classes.list;
+	unsigned found = 0;
+	unsigned n = 0;
+
+	for (unsigned p = 0; p < target->parts; p++) {
+		for (const uint16_t *class = list + target->part[p].list; n < target->part[p].end;
+		     class ++, n++) {
+			if (port_space_reaches(set->space, *class ^ set->base) && ++found == enough)
+				return found;
+		}
+	}
+	return found;
+}
+
+unsigned port_set_reachable(const struct port_set *set)
+{
+	return reachable(set, UINT32_MAX);
+}
+
+enum port_verdict port_set_init(struct port_set *set, const struct arrival *a,
+				const struct ports *ports, const struct port_target *target,
+				const struct port_range *range, const struct flow *flow)
+{
+	const struct class_map *classes = &ports->classes;
+	uint32_t ports_between = (uint32_t)range->hi - range->lo + 1;
+	uint32_t hash = 0;
+
+	set->arrival = a;
+	set->ports = ports;
+	set->target = target;
+	set->family = flow_family(flow);
+	set->remote_port = flow->remote_port;
+	set->positions = 0;
+	if (target->parts == 0 && CPU_COUNT(&target->cpus) == 0)
+		return PORTS_NO_QUEUE;
+	if ((classes->bits || classes->mixed) && !arrival_hash(a, flow, &hash))
+		return PORTS_HASH_UNKNOWN;
+	set->addresses =
+		hash ^ arrival_ports_hash(a, set->family, flow->remote_port, flow->local_port);
+	set->base = class_of_hash(
+		classes, set->addresses ^ arrival_ports_hash(a, set->family, flow->remote_port, 0));
+	space_choose(set, range);
+	set->positions = classes_wanted(set) * set->interval->most;
+	/* Walking the wanted classes pays as long as most positions hold a port: not when some of
+	 * them are out of reach, nor when classes shared by CPUs are listed again and again. */
+	set->one_by_one = target->parts == 0 || set->space->rank < classes->bits ||
+			  set->positions > ports_between;
+	if (set->one_by_one)
+		set->positions = ports_between;
+	if (set->space->rank < classes->bits && target->parts && reachable(set, 1) == 0) {
+		set->positions = 0;
+		return PORTS_UNREACHABLE;
+	}
+	return PORTS_FOUND;
+}
+
+static int cpu_of_port(const struct port_set *set, uint16_t port)
+{
+	uint32_t hash = set->addresses;
+
+	hash ^= arrival_ports_hash(set->arrival, set->family, set->remote_port, port);
+	return arrival_of_hash(set->arrival, hash).cpu;
+}
+
+uint16_t port_set_at(const struct port_set *set, uint32_t position)
+{
+	const struct port_target *target = set->target;
+	const struct class_map *classes = &set->ports->classes;
+	uint16_t port;
+
+	if (set->one_by_one) {
+		port = (uint16_t)(set->interval->lo + position);
+		int cpu = cpu_of_port(set, port);
+
+		return cpu >= 0 && CPU_ISSET(cpu, &target->cpus) ? port : 0;
+	}
+	uint32_t wanted = classes_wanted(set);
+	uint32_t nth = position / wanted;
+	uint32_t which = position % wanted;
+	unsigned part = 0;
+
+	while (which >= target->part[part].end)
+		part++;
+	if (part)
+		which -= target->part[part - 1].end;
+
+	uint16_t class = classes->list[target->part[part].list + which];
+
+	if (!port_space_nth(set->space, set->interval, class ^ set->base, nth, &port))
+		return 0;
+	/* A class that leads to several wanted CPUs is listed for each: count a port once. */
+	if (classes->mixed && cpu_of_port(set, port) != target->part[part].cpu)
+		return 0;
+	return port;
+}
