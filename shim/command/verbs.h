@@ -1,0 +1,18 @@
+/* The verbs of the `rssshim` command, a file each. To add one: shim/command/NAME.c with
+ * int verb_NAME(int argc, char **argv), and a line here. */
+#pragma once
+
+/* VERB(name, arguments, help) in the order of `rssshim --help`. */
+#define VERBS(VERB)                                                          \
+	VERB(run, "[--conf FILE] -- APP ARG...", "start APP under the shim") \
+	VERB(check, "FILE...", "the errors of policy files; exit 0 or 1")    \
+	VERB(options, "[--ini]", "every key of the policy file, or a commented policy file")
+
+/* argv[0] is the verb, argv[argc] is NULL. Output on stdout, complaints on stderr. Returns the exit
+ * status: 0, 1 where what was asked could not be done, 2 (of verb_usage) for wrong arguments. */
+#define VERB_PROTOTYPE(name, arguments, help) int verb_##name(int argc, char **argv);
+VERBS(VERB_PROTOTYPE)
+#undef VERB_PROTOTYPE
+
+/* Says on stderr how the verb is called. Returns 2. */
+int verb_usage(const char *verb);
