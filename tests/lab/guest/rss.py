@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+"""Where RSS takes a flow, worked out apart from the code under test: from what ethtool and
+/proc print, by the textbook's bit-by-bit Toeplitz.
+
+  rss.py show                    queues, CPUs, table and key as read here, as JSON
+  rss.py predict                 "ADDR PORT ADDR PORT" lines (remote, local) -> CPU a line
+  rss.py observe in|out 4|6 N    N connections from or to the host's side: prints how many arrived
+                                 on the predicted CPU; fails unless all did
+"""
+import collections
+import contextlib
+import ipaddress
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+
+DEV = os.environ.get("LAB_DEV", "eth0")
+HOST = {4: "10.77.0.1", 6: "fd77::1"}
+GUEST = {4: "10.77.0.2", 6: "fd77::2"}
+SO_INCOMING_CPU = 49
+
+
+def toeplitz(key, data):
+    window = int.from_bytes(key, "big")
+    bits = len(key) * 8
+    result = 0
+    for i in range(len(data) * 8):
+        if data[i // 8] >> (7 - i % 8) & 1:
+            result ^= window >> (bits - 32 - i) & 0xffffffff
+    return result
+
+
+def flow_bytes(remote, remote_port, local, local_port):
+    return (ipaddress.ip_address(remote).packed + ipaddress.ip_address(local).packed +
+            remote_port.to_bytes(2, "big") + local_port.to_bytes(2, "big"))
+
+
+def cpu_list(text):
+    cpus = []
+    for part in text.strip().split(","):
+        if part:
+            first, _, last = part.partition("-")
+            cpus += range(int(first), int(last or first) + 1)
+    return cpus
+
+
+def indirection(dev=DEV):
+    """(key, table) as `ethtool -x` prints them."""
+    text = subprocess.run(["ethtool", "-x", dev], check=True, capture_output=True, text=True).stdout
+    key = bytes.fromhex(re.search(r"^((?:[0-9a-f]{2}:)+[0-9a-f]{2})$", text, re.M)[1].replace(":", ""))
+    table = []
+    for row in re.findall(r"^\s*\d+:((?:\s+\d+)+)\s*$", text, re.M):
+        table += map(int, row.split())
+    return key, table
+
+
+def interrupt_cpu(irq):
+    """Without interrupt remapping x86 carries a new affinity out at the next interrupt, and until
+    then the effective one is the old: the packet to come will already be on the new CPU, or else
+    is the last one of the old."""
+    def read(name):
+        with open(f"/proc/irq/{irq}/{name}") as text:
+            return cpu_list(text.read())
+
+    wanted, effective = read("smp_affinity_list"), read("effective_affinity_list")
+    return effective[0] if effective[0] in wanted else wanted[0]
+
+
+def queue_cpus(dev=DEV):
+    """The CPU of each receive queue, by the names of /proc/interrupts."""
+    bus = os.path.basename(os.path.realpath(f"/sys/class/net/{dev}/device"))
+    cpus = {}
+    with open("/proc/interrupts") as lines:
+        for line in lines:
+            found = re.match(rf"\s*(\d+):.*\s{bus}-input\.(\d+)$", line)
+            if found:
+                cpus[int(found[2])] = interrupt_cpu(found[1])
+    return [cpus[queue] for queue in sorted(cpus)]
+
+
+class Arrival:
+    """What was true when this was made: make a new one after a change."""
+
+    def __init__(self, dev=DEV):
+        self.key, self.table = indirection(dev)
+        self.cpus = queue_cpus(dev)
+
+    def cpu(self, remote, remote_port, local, local_port):
+        value = toeplitz(self.key, flow_bytes(remote, remote_port, local, local_port))
+        return self.cpus[self.table[value % len(self.table)]]
+
+
+class Peer:
+    """The host's side of the wire; see peer.py for what can be asked of it."""
+
+    def __init__(self):
+        self.stream = socket.create_connection((HOST[4], 7000), timeout=60).makefile("rw")
+
+    def __call__(self, do, **order):
+        self.stream.write(json.dumps({"do": do, **order}) + "\n")
+        self.stream.flush()
+        return json.loads(self.stream.readline())
+
+
+def incoming_cpu(sock):
+    return sock.getsockopt(socket.SOL_SOCKET, SO_INCOMING_CPU)
+
+
+def arrivals_in(family, count):
+    """(remote, port, local, port, CPU) of connections the host's side opened to this one."""
+    kind = socket.AF_INET if family == 4 else socket.AF_INET6
+    with socket.create_server((GUEST[family], 5000), family=kind, backlog=4096) as server:
+        answer = Peer()
+        answer.stream.write(json.dumps({"do": "open", "to": GUEST[family], "port": 5000,
+                                        "count": count}) + "\n")
+        answer.stream.flush()
+        server.settimeout(10)
+        seen = []
+        with contextlib.suppress(TimeoutError):
+            for _ in range(count):
+                sock, remote = server.accept()
+                with sock:
+                    seen.append((*remote[:2], GUEST[family], 5000, incoming_cpu(sock)))
+        errors = json.loads(answer.stream.readline())["errors"]
+        if errors:
+            print(errors)
+        answer("close")
+    return seen
+
+
+def arrivals_out(family, count):
+    """The same of connections this side opened; what arrives is the host's answer."""
+    seen = []
+    for _ in range(count):
+        with socket.create_connection((HOST[family], 8001), timeout=10) as sock:
+            sock.recv(1)
+            seen.append((HOST[family], 8001, *sock.getsockname()[:2], incoming_cpu(sock)))
+    return seen
+
+
+def observe(direction, family, count):
+    arrival = Arrival()
+    seen = (arrivals_in if direction == "in" else arrivals_out)(family, count)
+    right = sum(arrival.cpu(*flow[:4]) == flow[4] for flow in seen)
+    spread = collections.Counter(flow[4] for flow in seen)
+    print(f"{right} of {len(seen)} on the predicted CPU, by CPU: {dict(sorted(spread.items()))}")
+    # All on one CPU would be right by accident if the table held one queue.
+    return right == count and len(spread) == len(set(arrival.cpus))
+
+
+def main(verb, *arguments):
+    if verb == "show":
+        arrival = Arrival()
+        print(json.dumps({"key": arrival.key.hex(":"), "table": arrival.table,
+                          "queue_cpus": arrival.cpus}))
+    elif verb == "predict":
+        arrival = Arrival()
+        for line in sys.stdin:
+            remote, remote_port, local, local_port = line.split()
+            print(arrival.cpu(remote, int(remote_port), local, int(local_port)))
+    elif verb == "observe":
+        return 0 if observe(arguments[0], int(arguments[1]), int(arguments[2])) else 1
+    else:
+        sys.exit(__doc__)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*(sys.argv[1:] or ["help"])))
