@@ -33,3 +33,10 @@ $(TOOL_BIN): $(BUILD)/%: tests/tools/%.c
 .PHONY: softnic tools
 softnic: $(SOFTNIC)
 tools: $(TOOL_BIN)
+
+# Everything, on a fresh machine too. The runner's own count is the last line.
+.PHONY: test
+test:
+	@tests/lib/install-packages
+	@$(MAKE) --no-print-directory all softnic tools $(UNIT_BIN)
+	@BUILD=$(abspath $(BUILD)) tests/run

@@ -237,74 +237,88 @@ wait_port() {
 # observe ARG...: the observer, told which CPUs have receive queues.
 observe() { "$BUILD/observe" --cpus "${WORLD_QUEUE_CPUS// /,}" "$@"; }
 
-# conns_hold ARG...: opens connections from the client and holds them; prints the counts as JSON.
-# conns_again does one more exchange on each, conns_release closes them.
+# conns_hold [dut|client] ARG...: opens connections from there (the client) and holds them; prints
+# the counts as JSON. conns_again does one more exchange on each, conns_release closes them. All
+# they remember is in files, so counts=$(conns_hold ..) works.
 #
 # The pipe is opened for reading and writing by conns: it never ends, and no descriptor of this
 # shell has to stay open and be inherited by what is started meanwhile.
 conns_hold() {
-	[ -z "${CONNS_PID:-}" ] || bench_die "conns_hold: some are held already"
+	local ns=$CLIENT
+	case $1 in
+	dut) ns=$DUT && shift ;;
+	client) shift ;;
+	esac
+	[ ! -e "$WORLD_DIR/conns.pid" ] || bench_die "conns_hold: some are held already"
 	rm -f "$WORLD_DIR/conns.in"
 	mkfifo "$WORLD_DIR/conns.in"
-	ip netns exec "$CLIENT" "$BUILD/conns" "$@" <>"$WORLD_DIR/conns.in" >"$WORLD_DIR/conns.out" &
-	CONNS_PID=$!
-	disown "$CONNS_PID"
-	CONNS_LINES=0
-	conns_answer
+	: >"$WORLD_DIR/conns.out"
+	ip netns exec "$ns" "$BUILD/conns" "$@" <>"$WORLD_DIR/conns.in" >"$WORLD_DIR/conns.out" &
+	echo $! >"$WORLD_DIR/conns.pid"
+	disown $!
+	bench_conns_line 1
 }
-conns_answer() {
-	CONNS_LINES=$((CONNS_LINES + 1))
-	wait_until 60 bench_has_line "$CONNS_LINES" || bench_die "conns: no answer"
-	sed -n "${CONNS_LINES}p" "$WORLD_DIR/conns.out"
-}
-bench_has_line() {
-	(($(wc -l <"$WORLD_DIR/conns.out") >= $1)) || ! kill -0 "$CONNS_PID" 2>/dev/null
-}
+conns_pid() { cat "$WORLD_DIR/conns.pid"; }
 conns_again() {
+	local lines
+	lines=$(wc -l <"$WORLD_DIR/conns.out")
 	echo >"$WORLD_DIR/conns.in"
-	conns_answer
+	bench_conns_line $((lines + 1))
 }
 conns_release() {
-	stop_pid "$CONNS_PID"
-	CONNS_PID=
+	stop_pid "$(conns_pid)"
+	rm -f "$WORLD_DIR/conns.pid"
+}
+bench_conns_line() {
+	wait_until 60 bench_conns_has "$1" || bench_die "conns: no answer"
+	sed -n "${1}p" "$WORLD_DIR/conns.out"
+}
+bench_conns_has() {
+	(($(wc -l <"$WORLD_DIR/conns.out") >= $1)) || ! kill -0 "$(conns_pid)" 2>/dev/null
 }
 
 # --- nginx ------------------------------------------------------------------------------------
 
-# nginx_conf [workers=2] [port=8080] [listen=OPTIONS] [affinity=auto] [http=TEXT] [main=TEXT]
+# nginx_conf [workers=2] [port=8080] [listen=OPTIONS] [affinity=auto] [location=TEXT] [http=TEXT]
+#	[main=TEXT]
 # Writes $NGINX_CONF: answers 200 everywhere, workers pinned one a CPU. `http` is added to the http
-# block, `main` to the top level.
+# block, `main` to the top level; `location` replaces the answer.
 nginx_conf() {
 	local workers=2 port=8080 listen="" affinity=auto http="" main="" word
+	local location='return 200 "ok\n";'
 	for word; do
 		case $word in
-		workers=* | port=* | listen=* | affinity=* | http=* | main=*) local "${word?}" ;;
+		workers=* | port=* | listen=* | affinity=* | http=* | main=* | location=*) local "${word?}" ;;
 		*) bench_die "nginx_conf: what is $word?" ;;
 		esac
 	done
 	NGINX_CONF=$WORLD_DIR/nginx.conf NGINX_PORT=$port
-	mkdir -p "$WORLD_DIR/nginx"
-	cat >"$NGINX_CONF" <<-END
+	bench_nginx_text nginx >"$NGINX_CONF"
+}
+
+bench_nginx_text() { # NAME of its files; the rest are nginx_conf's variables
+	mkdir -p "$WORLD_DIR/$1"
+	cat <<-END
 		worker_processes $workers;
 		worker_cpu_affinity $affinity;
 		worker_rlimit_nofile 20000;
-		pid $WORLD_DIR/nginx.pid;
-		error_log $WORLD_DIR/nginx.error.log;
+		pid $WORLD_DIR/$1.pid;
+		error_log $WORLD_DIR/$1.error.log;
 		$main
-		events { worker_connections 8000; }
+		events { worker_connections 9000; }
 		http {
 			access_log off;
 			keepalive_timeout 600;
 			keepalive_requests 1000000;
-			client_body_temp_path $WORLD_DIR/nginx;
-			proxy_temp_path $WORLD_DIR/nginx;
-			fastcgi_temp_path $WORLD_DIR/nginx;
-			uwsgi_temp_path $WORLD_DIR/nginx;
-			scgi_temp_path $WORLD_DIR/nginx;
+			client_body_temp_path $WORLD_DIR/$1;
+			proxy_temp_path $WORLD_DIR/$1;
+			fastcgi_temp_path $WORLD_DIR/$1;
+			uwsgi_temp_path $WORLD_DIR/$1;
+			scgi_temp_path $WORLD_DIR/$1;
 			server {
 				listen 0.0.0.0:$port $listen;
 				listen [::]:$port ipv6only=on $listen;
-				location / { return 200 "ok\n"; }
+				location / { $location }
 			}
 			$http
 		}
@@ -317,11 +331,27 @@ nginx_up() {
 	in_dut "$@" nginx -p "$WORLD_DIR" -c "$NGINX_CONF" -e "$WORLD_DIR/nginx.error.log" ||
 		bench_die "nginx does not start: $(tail -3 "$WORLD_DIR/nginx.error.log")"
 	wait_port dut "$NGINX_PORT"
-	wait_until 5 test -s "$WORLD_DIR/nginx.pid" || bench_die "nginx wrote no pid"
-	NGINX_PID=$(<"$WORLD_DIR/nginx.pid")
+	NGINX_PID=$(bench_pid_file "$WORLD_DIR/nginx.pid")
 }
 
 nginx_down() {
 	stop_pid "$NGINX_PID" QUIT
 	NGINX_PID=
+}
+
+bench_pid_file() {
+	wait_until 5 test -s "$1" || bench_die "no pid in $1"
+	cat "$1"
+}
+
+# upstream_up [port=9000] [nginx_conf's other words]: a plain nginx in the client's namespace for a
+# proxy to talk to, on every UPSTREAM address.
+upstream_up() {
+	local workers=1 port=9000 listen="" affinity=auto http="" main="" word
+	local location='return 200 "upstream\n";'
+	for word; do local "${word?}"; done
+	bench_nginx_text upstream >"$WORLD_DIR/upstream.conf"
+	in_client nginx -p "$WORLD_DIR" -c "$WORLD_DIR/upstream.conf" \
+		-e "$WORLD_DIR/upstream.error.log" || bench_die "the upstream server does not start"
+	wait_port client "$port"
 }

@@ -5,8 +5,8 @@
  * line of JSON and holds them open. A line on standard input asks for another exchange on each and
  * another line of counts; the end of input or a signal ends it.
  *
- * Churn (--churn SECONDS): --concurrency connections at a time, each opened, used and closed, over
- * and over; prints the counts at the end.
+ * Churn (--churn SECONDS): connections opened, used and closed, over and over; prints the counts at
+ * the end.
  *
  * An exchange is an HTTP request that must be answered by 200 (--request PATH), or, with
  * --numbered, the line "NUMBER LOCAL-ADDRESS\n" that must come back as it was sent: a server that
@@ -31,7 +31,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CONNECTIONS_MAX = 18000, SOURCES_MAX = 64, BUFFER = 4096, OPENING_MAX = 128 };
+enum { CONNECTIONS_MAX = 18000, SOURCES_MAX = 64, BUFFER = 4096 };
 
 /* How a connection or an exchange ends. Only OK is good; STALE is the server's right: it closed a
  * kept-alive connection before it saw the next request. */
@@ -62,7 +62,7 @@ static struct {
 	double churn, timeout;
 	const char *path, *host;
 	bool numbered;
-} opt = {.count = 1, .concurrency = 16, .requests = 1, .timeout = 5};
+} opt = {.count = 1, .concurrency = 64, .requests = 1, .timeout = 5};
 
 static struct connection *connections;
 static unsigned int slots, opened, active;
@@ -385,7 +385,7 @@ static void hold_all(void)
 		ssize_t n;
 
 		while (!stop && (opened < slots || active)) {
-			while (opened < slots && active < OPENING_MAX)
+			while (opened < slots && active < opt.concurrency)
 				open_connection(&connections[opened]);
 			turn(10);
 		}
@@ -424,8 +424,8 @@ __attribute__((noreturn)) static void bad_usage(void)
 	      "  --from A,B,..      source addresses, in turn\n"
 	      "  --count N          connections to open and hold (1)\n"
 	      "  --churn SECONDS    instead: open, use and close, over and over\n"
-	      "  --concurrency C    .. so many at a time (16)\n"
 	      "  --requests K       .. with so many exchanges on each (1)\n"
+	      "  --concurrency C    so many at a time being opened or in an exchange (64)\n"
 	      "  --request PATH     an exchange is an HTTP request\n"
 	      "  --numbered         an exchange is the connection's number and address, echoed\n"
 	      "  --timeout SECONDS  for connecting, and for an exchange (5)\n",
