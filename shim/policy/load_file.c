@@ -305,13 +305,13 @@ static char *serve_piece(struct file_reader *reader, enum served served, char *l
 		if (--now.end == now.at)
 			break;
 	if (now.end == now.at || (served == SERVED_KEY && !separator(now))) {
-		say_error(reader, reader->line,
-			  "the line is too long (put the value on several "
-			  "lines, all but the first indented)");
-		reader->piece.at = NULL;
 		if (served == SERVED_KEY)
 			value_done(reader);
 		value_drop(reader);
+		reader->piece.at = NULL;
+		say_error(reader, reader->line,
+			  "the line is too long (put the value on several lines, all but the first "
+			  "indented)");
 		return NULL;
 	}
 	now = trim(now);
@@ -347,10 +347,10 @@ static bool next_line(struct file_reader *reader, struct text *text, bool *inden
 		if (text->at == text->end || *text->at == ';' || *text->at == '#')
 			continue;
 		if (contains(*text, '\0')) {
-			say_error(reader, reader->line, "a NUL byte (a policy file is text)");
 			if (!*indented)
 				value_done(reader);
 			value_drop(reader);
+			say_error(reader, reader->line, "a NUL byte (a policy file is text)");
 			continue;
 		}
 		*text = without_comment(*text);
@@ -381,20 +381,20 @@ static char *read_line(char *line, int size, void *context)
 		char *served;
 
 		if (!reader->piece.at) {
-			bool header = *text.at == '[';
-			if (header && header_valid(reader, text))
-				return serve(reader, SERVED_HEADER, line, "", text);
-			if (header) { /* what follows belongs to no section we know */
+			if (*text.at == '[') {
 				value_done(reader);
-				reader->skip = true;
+				if (header_valid(reader, text))
+					return serve(reader, SERVED_HEADER, line, "", text);
+				reader->skip =
+					true; /* to what section its keys belong, who knows */
 				continue;
 			}
 			if (!reader->open || !indented || contains(text, '='))
 				kind = SERVED_KEY;
 			if (kind == SERVED_KEY && !separator(text)) {
+				value_done(reader);
 				say_error(reader, reader->line, "%.*s: no value (key = value)",
 					  length(text) < 80 ? (int)length(text) : 80, text.at);
-				value_done(reader);
 				continue;
 			}
 			reader->piece = text;
