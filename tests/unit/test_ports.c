@@ -120,6 +120,30 @@ Test(ports, symmetric_transforms)
 	}
 }
 
+/* Under symmetric-or-xor what a port bit does depends on the remote port. */
+Test(ports, symmetric_or_xor_follows_the_remote_port)
+{
+	uint64_t state = 10;
+	struct port_target target;
+	struct flow flow;
+	cpu_set_t cpus;
+
+	random_nic(&state, 128, 4, 4);
+	nic.hash.transform = TRANSFORM_SYMMETRIC_OR_XOR;
+	ports_init(&ports, &nic);
+	CPU_ZERO(&cpus);
+	CPU_SET(1, &cpus);
+	port_target_init(&target, &ports, &cpus);
+	flow = random_flow(&state, AF_INET);
+	for (unsigned round = 0; round < 12; round++) {
+		if (round % 3 == 0)
+			flow.remote_port = (uint16_t)random_next(&state);
+		port_range_init(&range, &ports, round % 2 ? 1 : 9000, 60000);
+		reference_ports(truth, &nic, flow);
+		expect_exact(port_set_init(&set, &nic, &ports, &target, &range, &flow), &cpus);
+	}
+}
+
 Test(ports, tables_of_any_size_and_content)
 {
 	static const unsigned odd[] = {96, 3, 100, 127, 384, 6};

@@ -1,0 +1,337 @@
+/* The order in which ports are tried: every one once before any again, at a start nobody can guess,
+ * and few tries however full the range is. */
+#include "shim/decide/port_pick.h"
+#include "tests/unit/reference.h"
+#include <criterion/criterion.h>
+#include <pthread.h>
+
+static struct arrival nic;
+static struct ports ports;
+static struct port_range range;
+static struct port_target target;
+static struct port_set set;
+static struct port_pick pick;
+static struct flow flow;
+static uint64_t state = 1;
+
+static void secret_new(void)
+{
+	uint8_t secret[16];
+
+	random_bytes(&state, secret, 16);
+	port_pick_init(&pick, secret);
+}
+
+static void ask(int cpu)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(cpu, &cpus);
+	port_target_init(&target, &ports, &cpus);
+	cr_assert_eq(port_set_init(&set, &nic, &ports, &target, &range, &flow), PORTS_FOUND);
+}
+
+static void setup(unsigned size, unsigned queues, int family, uint16_t lo, uint16_t hi)
+{
+	uint8_t key[52];
+
+	random_bytes(&state, key, 52);
+	arrival_fill(&nic, key, 52, size, queues, queues);
+	ports_init(&ports, &nic);
+	port_range_init(&range, &ports, lo, hi);
+	flow = random_flow(&state, family);
+	ask((int)random_below(&state, queues));
+	secret_new();
+}
+
+/* Matching ports of the question, into `list`. */
+static unsigned matching(uint16_t *list)
+{
+	unsigned n = 0;
+
+	for (uint32_t i = 0; i < set.positions; i++) {
+		uint16_t port = port_set_at(&set, i);
+
+		if (port)
+			list[n++] = port;
+	}
+	return n;
+}
+
+Test(port_pick, every_port_once_before_any_again)
+{
+	static const unsigned sizes[] = {128, 2048, 96, 512, 3}, queues[] = {2, 64, 6, 3, 3};
+	static uint16_t list[65536];
+	static uint8_t seen[65536];
+
+	for (unsigned round = 0; round < 20; round++) {
+		struct port_choice choice = {0};
+
+		setup(sizes[round % 5], queues[round % 5], round % 2 ? AF_INET : AF_INET6,
+		      round % 3 ? 32768 : 1000, round % 3 ? 60999 : 1999);
+		unsigned n = matching(list);
+
+		memset(seen, 0, sizeof(seen));
+		for (unsigned lap = 1; lap <= 3; lap++) {
+			for (unsigned i = 0; i < n; i++) {
+				cr_assert(port_pick_next(&pick, &set, &flow, &choice));
+				cr_assert_eq(++seen[choice.port], lap);
+			}
+		}
+		for (unsigned i = 0; i < n; i++)
+			cr_assert_eq(seen[list[i]], 3);
+	}
+}
+
+Test(port_pick, starts_cannot_be_told_from_other_destinations)
+{
+	struct port_choice choice = {0};
+	uint16_t first[200];
+	unsigned same = 0;
+
+	setup(128, 2, AF_INET, 32768, 60999);
+	for (unsigned i = 0; i < 200; i++) {
+		if (i < 100)
+			secret_new(); /* one destination, other secrets; then the reverse */
+		else
+			flow.remote[3]++, ask(0);
+		port_pick_next(&pick, &set, &flow, &choice);
+		first[i] = choice.port;
+		for (unsigned j = 0; j < i; j++)
+			same += first[i] == first[j];
+	}
+	cr_expect_lt(same, 10); /* of 19,900 pairs, among some 14,000 ports */
+}
+
+Test(port_pick, the_order_is_secret_too)
+{
+	static uint64_t follows[65536]; /* by port: which ports came next, as a small filter */
+	struct port_choice choice = {0};
+	int most = 0;
+
+	setup(128, 2, AF_INET, 40000, 40063);
+	for (unsigned i = 0; i < 2000; i++) {
+		secret_new();
+		port_pick_next(&pick, &set, &flow, &choice);
+		uint16_t port = choice.port;
+
+		port_pick_next(&pick, &set, &flow, &choice);
+		follows[port] |= 1ull << choice.port % 64;
+		if (__builtin_popcountll(follows[port]) > most)
+			most = __builtin_popcountll(follows[port]);
+	}
+	cr_expect_gt(most, 6);
+}
+
+/* A host on which `busy` ports are taken. */
+static uint8_t busy[65536];
+
+static struct port_choice choice_of[65536];
+
+static unsigned connect_model(unsigned tries, uint16_t *got)
+{
+	struct port_choice choice = {0};
+
+	*got = 0;
+	for (unsigned n = 1; n <= tries; n++) {
+		if (!port_pick_next(&pick, &set, &flow, &choice))
+			return n;
+		if (!busy[choice.port]) {
+			*got = choice.port;
+			choice_of[choice.port] = choice;
+			return n;
+		}
+		port_pick_taken(&pick, &choice);
+	}
+	return tries;
+}
+
+static double tries_a_connect(unsigned connects, double *aligned)
+{
+	unsigned tries = 0, hits = 0;
+	uint16_t port;
+
+	for (unsigned i = 0; i < connects; i++) {
+		tries += connect_model(16, &port);
+		hits += port != 0;
+	}
+	*aligned = (double)hits / connects;
+	return (double)tries / connects;
+}
+
+Test(port_pick, a_nearly_full_range_costs_few_tries)
+{
+	static uint16_t list[65536];
+	double aligned;
+
+	for (unsigned round = 0; round < 6; round++) {
+		setup(128, round % 2 ? 2 : 8, AF_INET, 32768, 60999);
+		unsigned n = matching(list), free_ports = n / 1000 + 3;
+
+		memset(busy, 1, sizeof(busy));
+		for (unsigned i = 0; i < free_ports; i++)
+			busy[list[random_below(&state, n)]] = 0;
+		tries_a_connect(3000, &aligned); /* long enough to have met every port */
+		cr_expect_lt(tries_a_connect(2000, &aligned), 1.2);
+		cr_expect_gt(aligned, 0.99);
+	}
+}
+
+/* Every connect takes a port, and some older connection's comes free: 99 % taken throughout. Ports
+ * that others hold are found taken; those of our own connections are told free at close. */
+Test(port_pick, churn_at_99_percent)
+{
+	static uint16_t list[65536], held[65536];
+	unsigned tries = 0, got = 0, ours = 0;
+	uint16_t port;
+
+	setup(128, 4, AF_INET6, 32768, 60999);
+	unsigned n = matching(list);
+
+	memset(busy, 0, sizeof(busy));
+	for (unsigned i = 0; i < n; i++)
+		busy[list[i]] = i >= n / 100;
+	for (unsigned i = 0; i < 40000; i++) {
+		unsigned used = connect_model(16, &port);
+
+		if (i >= 10000) {
+			tries += used;
+			got += port != 0;
+		}
+		if (!port)
+			continue;
+		busy[port] = 1;
+		held[ours++] = port;
+		if (ours > n / 200) {
+			unsigned leaves = random_below(&state, ours);
+			struct port_choice *was = &choice_of[held[leaves]];
+
+			busy[held[leaves]] = 0;
+			port_pick_freed(&pick, was->key, was->step);
+			held[leaves] = held[--ours];
+		}
+	}
+	cr_expect_gt(got, 29900, "%u of 30000", got);
+	cr_expect_lt((double)tries / 30000, 1.3, "%f", (double)tries / 30000);
+}
+
+Test(port_pick, a_full_range_is_given_up_fast_and_found_free_again)
+{
+	static uint16_t list[65536];
+	double aligned;
+
+	setup(128, 2, AF_INET, 32768, 60999);
+	unsigned n = matching(list);
+
+	memset(busy, 1, sizeof(busy));
+	tries_a_connect(n / 16 + 200, &aligned);
+	cr_expect_eq(aligned, 0.0);
+	/* Known to be full: one system call, then it is the kernel's turn. */
+	cr_expect_leq(tries_a_connect(1000, &aligned), 2.0);
+	memset(busy, 0, sizeof(busy));
+	cr_expect_eq(tries_a_connect(1000, &aligned), 1.0);
+	cr_expect_eq(aligned, 1.0);
+}
+
+/* One lap of a small range finds the taken ports; the walk then meets the others only. */
+Test(port_pick, taken_ports_are_skipped)
+{
+	static uint16_t list[65536];
+	struct port_choice choice = {0};
+	unsigned wrong = 0;
+
+	setup(128, 2, AF_INET, 40000, 40999);
+	unsigned n = matching(list);
+
+	memset(busy, 0, sizeof(busy));
+	for (unsigned i = 0; i < n; i += 2)
+		busy[list[i]] = 1;
+	for (unsigned i = 0; i < 4 * n; i++) {
+		cr_assert(port_pick_next(&pick, &set, &flow, &choice));
+		if (!busy[choice.port])
+			continue;
+		port_pick_taken(&pick, &choice);
+		if (i > 2 * n)
+			wrong += !choice.again;
+	}
+	cr_expect_eq(wrong, 0);
+}
+
+Test(port_pick, more_destinations_than_are_kept)
+{
+	struct port_choice choice = {0};
+
+	setup(128, 4, AF_INET, 32768, 60999);
+	for (unsigned i = 0; i < 20000; i++) {
+		struct arrival_place place;
+
+		flow.remote[2] = (uint8_t)(i >> 8);
+		flow.remote[3] = (uint8_t)i;
+		ask(1);
+		cr_assert(port_pick_next(&pick, &set, &flow, &choice));
+		flow.local_port = choice.port;
+		place = arrival_of(&nic, &flow);
+		cr_assert_eq(place.cpu, 1);
+		if (i % 3 == 0)
+			port_pick_taken(&pick, &choice);
+	}
+}
+
+/* Half of the ports were taken and are free now, with no word of it: two laps, and all are used. */
+Test(port_pick, ports_that_came_free_are_found)
+{
+	static uint16_t list[65536];
+	static uint8_t seen[65536];
+	struct port_choice choice = {0};
+
+	setup(128, 2, AF_INET, 40000, 43999);
+	unsigned n = matching(list);
+
+	memset(busy, 0, sizeof(busy));
+	for (unsigned i = 0; i < n; i += 2)
+		busy[list[i]] = 1;
+	for (unsigned i = 0; i < 4 * n; i++) {
+		cr_assert(port_pick_next(&pick, &set, &flow, &choice));
+		if (busy[choice.port])
+			port_pick_taken(&pick, &choice);
+	}
+	for (unsigned i = 0; i < 2 * n; i++) {
+		cr_assert(port_pick_next(&pick, &set, &flow, &choice));
+		seen[choice.port] = 1;
+	}
+	for (unsigned i = 0; i < n; i++)
+		cr_assert(seen[list[i]]);
+}
+
+static _Atomic unsigned times[65536];
+static unsigned a_share;
+
+static void *picks(void *unused)
+{
+	struct port_choice choice = {0};
+
+	for (unsigned i = 0; i < a_share; i++) {
+		if (port_pick_next(&pick, &set, &flow, &choice))
+			atomic_fetch_add(&times[choice.port], 1);
+	}
+	return unused;
+}
+
+Test(port_pick, threads_are_given_different_ports)
+{
+	static uint16_t list[65536];
+	pthread_t thread[4];
+	unsigned twice = 0;
+
+	setup(128, 2, AF_INET, 1024, 65535);
+	a_share = matching(list) / 4;
+	for (unsigned i = 0; i < 4; i++)
+		cr_assert_eq(pthread_create(&thread[i], NULL, picks, NULL), 0);
+	for (unsigned i = 0; i < 4; i++)
+		pthread_join(thread[i], NULL);
+	for (unsigned port = 0; port < 65536; port++)
+		twice += times[port] > 1;
+	/* Only a thread that loses 16 races in a row may repeat a port. */
+	cr_expect_lt(twice, a_share / 50, "%u", twice);
+}
