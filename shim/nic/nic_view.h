@@ -25,6 +25,7 @@ enum nic_kind {
 	NIC_VETH,
 	NIC_BOND, /* bond or team */
 	NIC_BRIDGE,
+	NIC_VRF,
 	NIC_VLAN,
 	NIC_MACVLAN, /* macvlan or ipvlan */
 	NIC_TUNNEL,
@@ -113,11 +114,14 @@ struct nic_view {
 
 	bool multi_queue;   /* the table, or the channel count, names more than one queue */
 	bool rx_hash;       /* packets carry the NIC's hash, which RPS then uses */
+	bool ntuple;        /* n-tuple filters are switched on */
 	bool flow_director; /* the device steers replies to the sender's queue */
 	bool rfs;
 	bool accelerated_rfs;
 	bool threaded_napi;
+	bool rps_differs;  /* the receive queues have unlike RPS masks */
 	bool doubtful;     /* this driver is known to report what the device does not do: verify */
+	bool learn;        /* policy: hash = learn */
 	uint32_t rules;    /* n-tuple rules that touch TCP */
 	uint32_t contexts; /* RSS contexts besides the default one */
 

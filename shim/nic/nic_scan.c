@@ -1,0 +1,258 @@
+#include "shim/kernel/ethtool.h"
+#include "shim/kernel/procfs.h"
+#include "shim/kernel/sys.h"
+#include "shim/nic/nic_links.h"
+#include "shim/nic/nic_read.h"
+#include "shim/policy/policy.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#define STACK_DEPTH 4 /* VLAN on bridge on bond on NIC */
+
+static void view_init(struct nic_view *view, const struct nic_link *link)
+{
+	memset(view, 0, sizeof(*view));
+	memcpy(view->name, link->name, sizeof(view->name));
+	view->ifindex = link->ifindex;
+	view->kind = (enum nic_kind)link->kind;
+	view->up = link->up;
+	view->numa_node = -1;
+	memset(view->arrival.queue_cpu, -1, sizeof(view->arrival.queue_cpu));
+	memset(view->tx_cpu, -1, sizeof(view->tx_cpu));
+	memset(view->xps_queue, -1, sizeof(view->xps_queue));
+	memset(view->queue_irq, -1, sizeof(view->queue_irq));
+}
+
+static struct path device_file(const struct nic_view *view, const char *file)
+{
+	struct path path = path_of("class/net/");
+
+	path_add(&path, view->name);
+	path_add(&path, file);
+	return path;
+}
+
+/* /sys shows the namespace it was mounted in, which need not be that of our sockets; and names and
+ * small numbers repeat, so the hardware address has to agree as well. */
+static int sysfs_is_ours(const struct nic_view *view, const struct nic_sources *sources)
+{
+	struct ifreq request = {0};
+	struct path path = device_file(view, "/ifindex");
+	char text[64];
+	char ours[18];
+	long index;
+	int error = procfs_number(sources->sys, &path, &index);
+
+	if (error)
+		return error;
+	if (index != (long)view->ifindex)
+		return -EXDEV;
+	memcpy(request.ifr_name, view->name, sizeof(request.ifr_name));
+	path = device_file(view, "/address");
+	if (sys(SYS_ioctl, sources->ioctl, SIOCGIFHWADDR, &request) < 0 ||
+	    procfs_read_at(sources->sys, &path, text, sizeof(text)) < (int)sizeof(ours) - 1)
+		return 0; /* nothing to compare: no Ethernet */
+	for (int i = 0; i < 6; i++) {
+		uint8_t byte = (uint8_t)request.ifr_hwaddr.sa_data[i];
+
+		ours[3 * i] = "0123456789abcdef"[byte >> 4];
+		ours[3 * i + 1] = "0123456789abcdef"[byte & 15];
+		ours[3 * i + 2] = ':';
+	}
+	return memcmp(text, ours, sizeof(ours) - 1) ? -EXDEV : 0;
+}
+
+static void read_identity(struct nic_view *view, const struct nic_sources *sources)
+{
+	/* A virtio device has no node of its own, the PCI device above it has. */
+	static const char *const node_file[] = {"/device/numa_node", "/device/../numa_node"};
+	struct path path = device_file(view, "/device");
+	char bus[32] = "";
+	char target[8];
+	long node;
+
+	ethtool_driver(sources->ioctl, view->name, view->driver, sizeof(view->driver), bus,
+		       sizeof(bus));
+	if (view->kind == NIC_VIRTUAL)
+		view->kind = link_kind(view->driver);
+	if (view->kind == NIC_VIRTUAL &&
+	    ((sources->sys >= 0 &&
+	      sys(SYS_readlinkat, sources->sys, path.text, target, sizeof(target)) > 0) ||
+	     (sources->sys < 0 && bus[0] && strcmp(bus, "N/A"))))
+		view->kind = NIC_PHYSICAL;
+	for (int i = 0; i < 2 && view->kind == NIC_PHYSICAL && view->numa_node < 0; i++) {
+		path = device_file(view, node_file[i]);
+		if (!procfs_number(sources->sys, &path, &node) && node <= INT16_MAX)
+			view->numa_node = (int16_t)node;
+	}
+}
+
+static void add_lower(struct nic_view *view, uint32_t ifindex)
+{
+	if (view->lower_count < NIC_LOWERS_MAX)
+		view->lower[view->lower_count++] = ifindex;
+}
+
+struct lower_walk {
+	struct nic_view *view;
+	const struct nic_links *links;
+};
+
+static bool on_lower(void *context, const char *entry)
+{
+	struct lower_walk *walk = context;
+
+	for (unsigned i = 0; !strncmp(entry, "lower_", 6) && i < walk->links->count; i++)
+		if (!strcmp(walk->links->link[i].name, entry + 6))
+			add_lower(walk->view, walk->links->link[i].ifindex);
+	return true;
+}
+
+static void find_lowers(struct nic_view *view, const struct nic_link *link,
+			const struct nic_links *links, const struct nic_sources *sources)
+{
+	struct lower_walk walk = {.view = view, .links = links};
+	struct path path = device_file(view, "");
+
+	/* The number below a veth is its peer's, which is beside it. */
+	if (link->below && !link->elsewhere && view->kind != NIC_VETH)
+		add_lower(view, link->below);
+	if (link->active_member) {
+		add_lower(view, link->active_member);
+		view->active_backup = true;
+	}
+	for (unsigned i = 0; i < links->count; i++)
+		if (links->link[i].master == view->ifindex &&
+		    links->link[i].ifindex != link->active_member)
+			add_lower(view, links->link[i].ifindex);
+	/* Where netlink is forbidden the stacking is in /sys alone. */
+	if (!view->lower_count && sources->route < 0 && view->kind != NIC_PHYSICAL)
+		procfs_list(sources->sys, &path, on_lower, &walk);
+}
+
+static bool stands_on_others(const struct nic_view *view)
+{
+	switch (view->kind) {
+	case NIC_VLAN:
+	case NIC_MACVLAN:
+	case NIC_BOND:
+	case NIC_BRIDGE:
+	case NIC_VRF:
+		return true;
+	case NIC_PHYSICAL: /* hv_netvsc over its virtual function, net_failover */
+	case NIC_VIRTUAL:
+		return view->lower_count > 0;
+	default:
+		return false;
+	}
+}
+
+static void read_own(struct nic_view *view, const struct nic_links *links,
+		     const struct nic_link *link, const struct policy *policy,
+		     const struct nic_sources *all_sources)
+{
+	struct nic_sources sources = *all_sources;
+	int error = sysfs_is_ours(view, &sources);
+
+	if (error)
+		sources.sys = error;
+	read_identity(view, &sources);
+	find_lowers(view, link, links, &sources);
+	if (view->kind == NIC_PHYSICAL) {
+		nic_read_hash(view, &sources);
+		nic_read_queues(view, &sources);
+	}
+	if (view->kind != NIC_LOOPBACK && (view->kind == NIC_PHYSICAL || !stands_on_others(view)))
+		nic_read_steering(view, &sources);
+	nic_apply_policy(view, policy);
+	nic_judge(view);
+}
+
+/* Interfaces worth most first, in case there are more than NIC_MAX. */
+static int rank(const struct nic_link *link, const struct policy *policy)
+{
+	if (policy && policy_nic(policy, link->name))
+		return 0;
+	switch (link->kind) {
+	case NIC_LOOPBACK:
+	case NIC_VETH:
+	case NIC_TUNNEL:
+	case NIC_TUN:
+		return 2;
+	default:
+		return 1;
+	}
+}
+
+int nic_scan(struct nic_set *out, const struct policy *policy, const struct nic_sources *sources)
+{
+	struct nic_links links;
+	int found = nic_links_read(&links, sources);
+
+	out->count = 0;
+	out->missed = 0;
+	if (found < 0)
+		return found;
+	out->missed = links.missed;
+	for (int wanted = 0; wanted <= 2; wanted++) {
+		for (unsigned i = 0; i < links.count; i++) {
+			const struct nic_link *link = &links.link[i];
+
+			if (rank(link, policy) != wanted)
+				continue;
+			if (out->count == NIC_MAX) {
+				out->missed++;
+				continue;
+			}
+			view_init(&out->view[out->count], link);
+			read_own(&out->view[out->count++], &links, link, policy, sources);
+		}
+	}
+	/* Each round carries what is known one storey up. */
+	for (int storey = 0; storey < STACK_DEPTH; storey++) {
+		for (unsigned i = 0; i < out->count; i++) {
+			struct nic_view *view = &out->view[i];
+
+			if (stands_on_others(view) && nic_take_lower(view, out) &&
+			    nic_apply_policy(view, policy))
+				nic_judge(view);
+		}
+	}
+	return out->count;
+}
+
+const struct nic_view *nic_by_index(const struct nic_set *set, uint32_t ifindex)
+{
+	for (unsigned i = 0; i < set->count; i++)
+		if (set->view[i].ifindex == ifindex)
+			return &set->view[i];
+	return NULL;
+}
+
+const struct nic_view *nic_by_name(const struct nic_set *set, const char *name)
+{
+	for (unsigned i = 0; i < set->count; i++)
+		if (!strcmp(set->view[i].name, name))
+			return &set->view[i];
+	return NULL;
+}
+
+unsigned nic_spreading(const struct nic_set *set, uint32_t *ifindexes, unsigned max,
+		       cpu_set_t *cpus)
+{
+	unsigned count = 0;
+
+	if (cpus)
+		CPU_ZERO(cpus);
+	for (unsigned i = 0; i < set->count && count < max; i++) {
+		const struct nic_view *view = &set->view[i];
+
+		if (!view->spreads)
+			continue;
+		ifindexes[count++] = view->ifindex;
+		if (cpus)
+			CPU_OR(cpus, cpus, &view->cpus);
+	}
+	return count;
+}

@@ -1,0 +1,107 @@
+/* Interfaces that stand on others: their packets arrive where those of the lower one do. */
+#include "shim/nic/nic_read.h"
+#include <string.h>
+
+static bool is_local_port(const struct nic_view *view)
+{
+	return view->kind == NIC_VETH || view->kind == NIC_TUN;
+}
+
+static bool same_hash(const struct rss_hash *a, const struct rss_hash *b)
+{
+	return a->function == b->function && a->transform == b->transform &&
+	       a->initial == b->initial && !memcmp(a->fields, b->fields, sizeof(a->fields)) &&
+	       a->key_len == b->key_len && !memcmp(a->key, b->key, a->key_len);
+}
+
+/* Whether a flow arrives on the same CPU by either. */
+static bool same_arrival(const struct arrival *a, const struct arrival *b)
+{
+	return same_hash(&a->hash, &b->hash) && a->table.size == b->table.size &&
+	       !memcmp(a->table.queue, b->table.queue, a->table.size * sizeof(uint16_t)) &&
+	       !memcmp(a->queue_cpu, b->queue_cpu, sizeof(a->queue_cpu)) &&
+	       a->rps.count == b->rps.count &&
+	       !memcmp(a->rps.cpu, b->rps.cpu, a->rps.count * sizeof(uint16_t));
+}
+
+static void take_arrival(struct nic_view *view, const struct nic_view *lower)
+{
+	view->arrival = lower->arrival;
+	view->tx_count = lower->tx_count;
+	memcpy(view->tx_cpu, lower->tx_cpu, sizeof(view->tx_cpu));
+	memcpy(view->xps_queue, lower->xps_queue, sizeof(view->xps_queue));
+	memcpy(view->queue_irq, lower->queue_irq, sizeof(view->queue_irq));
+	view->rx_hash = lower->rx_hash;
+	view->ntuple = lower->ntuple;
+	view->flow_director = lower->flow_director;
+	view->rfs = lower->rfs;
+	view->accelerated_rfs = lower->accelerated_rfs;
+	view->threaded_napi = lower->threaded_napi;
+	view->rps_differs = lower->rps_differs;
+	view->doubtful = lower->doubtful;
+	view->learn = lower->learn;
+	view->rules = lower->rules;
+	view->contexts = lower->contexts;
+	view->numa_node = lower->numa_node;
+	for (int value = 0; value < NIC_VALUES; value++) {
+		view->fact[value] = lower->fact[value];
+		if (nic_knows(lower, (enum nic_value)value))
+			view->fact[value].origin = ORIGIN_LOWER;
+	}
+}
+
+/* The verdict of the interface below, joined with what was said of its siblings. */
+static void join_verdict(struct nic_view *view, const struct nic_view *lower, bool first, bool same)
+{
+	if (first) {
+		view->multi_queue = lower->multi_queue;
+		view->spreads_not = lower->spreads_not;
+		memcpy(view->predictable_not, lower->predictable_not,
+		       sizeof(view->predictable_not));
+		view->cpus = lower->cpus;
+		return;
+	}
+	CPU_OR(&view->cpus, &view->cpus, &lower->cpus);
+	if (view->spreads_not == REASON_NONE)
+		view->spreads_not = lower->spreads_not;
+	for (int family = 0; family < FLOW_FAMILIES; family++) {
+		if (view->predictable_not[family] != REASON_NONE)
+			continue;
+		view->predictable_not[family] =
+			same ? lower->predictable_not[family] : REASON_LOWERS_DIFFER;
+	}
+}
+
+bool nic_take_lower(struct nic_view *view, const struct nic_set *set)
+{
+	unsigned count = view->active_backup ? 1 : view->lower_count;
+	const struct nic_view *first = NULL;
+	bool local_port = false;
+
+	for (unsigned i = 0; i < count; i++) {
+		const struct nic_view *lower = nic_by_index(set, view->lower[i]);
+
+		if (!lower || (!lower->up && count > 1))
+			continue;
+		if (view->kind == NIC_BRIDGE && is_local_port(lower) && !lower->spreads) {
+			local_port = true;
+			continue;
+		}
+		if (!first)
+			take_arrival(view, lower);
+		join_verdict(view, lower, !first,
+			     first && same_arrival(&first->arrival, &lower->arrival));
+		if (!first)
+			first = lower;
+	}
+	if (!first)
+		return false;
+	/* Packets of containers and guests on the same bridge come in on the sender's CPU, and
+	 * bear the bridge's name like all others. Replies from outside are not concerned. */
+	if (local_port)
+		view->spreads_not = REASON_LOCAL_LINK;
+	view->spreads = view->spreads_not == REASON_NONE;
+	for (int family = 0; family < FLOW_FAMILIES; family++)
+		view->predictable[family] = view->predictable_not[family] == REASON_NONE;
+	return true;
+}
