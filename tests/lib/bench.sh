@@ -118,7 +118,8 @@ world_up() {
 	WORLD_TRANSFORM=$transform WORLD_FIELDS=$fields
 
 	ip netns add "$DUT" && ip netns add "$CLIENT" || bench_die "no namespaces"
-	ip -n "$DUT" link add rss0 type veth peer name cli0 netns "$CLIENT" || bench_die "no veth"
+	ip -n "$DUT" link add rss0 address $BENCH_MAC_DUT type veth \
+		peer name cli0 address $BENCH_MAC_CLIENT netns "$CLIENT" || bench_die "no veth"
 	# The redirected frame carries no word of a checksum still to be filled in.
 	in_client ethtool -K cli0 tx off >/dev/null || bench_die "cli0: checksum offload stays on"
 	bench_addresses "$clients" "$upstreams"
@@ -137,22 +138,27 @@ bench_table_option() {
 	esac
 }
 
+# The neighbours are told to both: in the first second of a namespace solicitations go unanswered,
+# and every connection of a test would wait for that.
+BENCH_MAC_DUT=02:99:00:00:00:01 BENCH_MAC_CLIENT=02:99:00:00:00:02
 bench_addresses() { # CLIENTS UPSTREAMS
 	local i
 	DUT4=10.99.0.1 DUT6=fd99::1 CLIENT4= CLIENT6= UPSTREAM4= UPSTREAM6=
 	for ((i = 2; i < 2 + $1; i++)); do CLIENT4+=,10.99.0.$i CLIENT6+=,fd99::$i; done
 	for ((i = 200; i < 200 + $2; i++)); do UPSTREAM4+=,10.99.0.$i UPSTREAM6+=,fd99::$i; done
 	CLIENT4=${CLIENT4#,} CLIENT6=${CLIENT6#,} UPSTREAM4=${UPSTREAM4#,} UPSTREAM6=${UPSTREAM6#,}
-	ip -n "$DUT" -batch - <<-END || bench_die "no addresses"
-		addr add $DUT4/24 dev rss0
-		addr add $DUT6/64 dev rss0 nodad
-		link set lo up
-		link set rss0 up
-	END
+	{
+		echo "addr add $DUT4/24 dev rss0"
+		echo "addr add $DUT6/64 dev rss0 nodad"
+		printf 'link set %s up\n' lo rss0
+		printf "neigh add %s lladdr $BENCH_MAC_CLIENT dev rss0\n" ${CLIENT4//,/ } ${UPSTREAM4//,/ } \
+			${CLIENT6//,/ } ${UPSTREAM6//,/ }
+	} | ip -n "$DUT" -batch - || bench_die "no addresses"
 	{
 		printf 'addr add %s/24 dev cli0\n' ${CLIENT4//,/ } ${UPSTREAM4//,/ }
 		printf 'addr add %s/64 dev cli0 nodad\n' ${CLIENT6//,/ } ${UPSTREAM6//,/ }
 		printf 'link set %s up\n' lo cli0
+		printf "neigh add %s lladdr $BENCH_MAC_DUT dev cli0\n" $DUT4 $DUT6
 	} | ip -n "$CLIENT" -batch - || bench_die "no addresses"
 }
 
@@ -207,9 +213,9 @@ bench_spawn() {
 stop_pid() {
 	local tries
 	kill -"${2:-TERM}" "$1" 2>/dev/null
-	for tries in {1..100}; do
+	for tries in {1..250}; do
 		kill -0 "$1" 2>/dev/null || return 0
-		sleep 0.05
+		sleep 0.02
 	done
 	kill -KILL "$1" 2>/dev/null
 	bench_die "pid $1 did not end in 5 seconds (try $tries)"
@@ -221,7 +227,7 @@ wait_until() {
 	shift
 	until "$@"; do
 		((${EPOCHREALTIME/./} < end)) || return 1
-		sleep 0.05
+		sleep 0.02
 	done
 }
 
