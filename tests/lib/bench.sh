@@ -117,7 +117,8 @@ world_up() {
 	WORLD_KEY=$key WORLD_TABLE=$table WORLD_QUEUE_CPUS=$queue_cpus
 	WORLD_TRANSFORM=$transform WORLD_FIELDS=$fields
 
-	ip netns add "$DUT" && ip netns add "$CLIENT" || bench_die "no namespaces"
+	ip netns add "$DUT" || bench_die "no namespace"
+	ip netns add "$CLIENT" || bench_die "no namespace"
 	ip -n "$DUT" link add rss0 address $BENCH_MAC_DUT type veth \
 		peer name cli0 address $BENCH_MAC_CLIENT netns "$CLIENT" || bench_die "no veth"
 	# The redirected frame carries no word of a checksum still to be filled in.
@@ -141,9 +142,10 @@ bench_table_option() {
 # The neighbours are told to both: in the first second of a namespace solicitations go unanswered,
 # and every connection of a test would wait for that.
 BENCH_MAC_DUT=02:99:00:00:00:01 BENCH_MAC_CLIENT=02:99:00:00:00:02
+# shellcheck disable=SC2086 # the lists are to be split
 bench_addresses() { # CLIENTS UPSTREAMS
 	local i
-	DUT4=10.99.0.1 DUT6=fd99::1 CLIENT4= CLIENT6= UPSTREAM4= UPSTREAM6=
+	DUT4=10.99.0.1 DUT6=fd99::1 CLIENT4="" CLIENT6="" UPSTREAM4="" UPSTREAM6=""
 	for ((i = 2; i < 2 + $1; i++)); do CLIENT4+=,10.99.0.$i CLIENT6+=,fd99::$i; done
 	for ((i = 200; i < 200 + $2; i++)); do UPSTREAM4+=,10.99.0.$i UPSTREAM6+=,fd99::$i; done
 	CLIENT4=${CLIENT4#,} CLIENT6=${CLIENT6#,} UPSTREAM4=${UPSTREAM4#,} UPSTREAM6=${UPSTREAM6#,}
@@ -209,16 +211,19 @@ bench_spawn() {
 	disown "$SPAWNED"
 }
 
+# Whether a process has ended. One that nobody has waited for yet has, too.
+bench_gone() {
+	local stat
+	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
+	[[ ${stat##*)} = " Z "* ]]
+}
+
 # stop_pid PID [SIGNAL]: ends it and waits until it is gone.
 stop_pid() {
-	local tries
 	kill -"${2:-TERM}" "$1" 2>/dev/null
-	for tries in {1..250}; do
-		kill -0 "$1" 2>/dev/null || return 0
-		sleep 0.02
-	done
+	wait_until 5 bench_gone "$1" && return
 	kill -KILL "$1" 2>/dev/null
-	bench_die "pid $1 did not end in 5 seconds (try $tries)"
+	bench_die "pid $1 did not end in 5 seconds"
 }
 
 # wait_until SECONDS COMMAND ARG...: status 1 if the command does not succeed within that time.
@@ -280,7 +285,7 @@ bench_conns_line() {
 	sed -n "${1}p" "$WORLD_DIR/conns.out"
 }
 bench_conns_has() {
-	(($(wc -l <"$WORLD_DIR/conns.out") >= $1)) || ! kill -0 "$(conns_pid)" 2>/dev/null
+	(($(wc -l <"$WORLD_DIR/conns.out") >= $1)) || bench_gone "$(conns_pid)"
 }
 
 # --- nginx ------------------------------------------------------------------------------------
