@@ -5,6 +5,7 @@
 #pragma once
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct route_query {
@@ -21,14 +22,27 @@ struct route_answer {
 	bool is_local;     /* the destination is this host: no NIC is involved */
 };
 
-/* A socket to ask with, close-on-exec: NETLINK_ROUTE. Returns it or -errno, which route_lookup()
- * takes as "ask by UDP". */
-int route_open(void);
+/* What to ask through; either may be -errno. */
+struct route_asker {
+	int netlink; /* NETLINK_ROUTE socket, of nobody else at the same time */
+	int proc;    /* directory /proc: where the UDP way finds the interface of an IPv6 address */
+};
 
 /* Returns 0, or -errno: -ENETUNREACH and the like as connect() would, -EOPNOTSUPP where only
- * netlink could tell (a mark, which needs a privilege on a socket) and it is refused.
- * Not for concurrent use of one descriptor: answers would mix. */
-int route_lookup(int fd, const struct route_query *query, struct route_answer *answer);
+ * netlink could tell (a mark, which needs a privilege on a socket) and it is refused. */
+int route_lookup(const struct route_asker *asker, const struct route_query *query,
+		 struct route_answer *answer);
+
+/* The UDP way alone. */
+int route_probe(const struct route_asker *asker, const struct route_query *query,
+		struct route_answer *answer);
+
+/* Reads the payload of an RTM_NEWROUTE answer. Pure; the bytes may be damaged. Returns 0 or
+ * -errno, also when the route is one that refuses (unreachable, prohibit, blackhole). */
+int route_parse(const uint8_t *payload, size_t len, struct route_answer *answer);
+
+/* The interface of an IPv6 address in the text of /proc/net/if_inet6; 0: none. Pure. */
+uint32_t route_inet6_line(const char *line, const uint8_t address[16]);
 
 /* Notices changes of links, addresses, routes and rules, and of channels and RSS where the kernel
  * says so (ethtool netlink). */
