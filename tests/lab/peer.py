@@ -10,10 +10,9 @@ The guest sends one JSON object a line to port 7000 and gets one back a line:
   {"do": "load", "to": ADDR, "port": P, "path": PATH, "clients": N}
       keeps N clients busy, a new connection for each request, until "stop" -> {}
   {"do": "stop"}                   -> {"requests": N, "errors": {text: count}}
-  {"do": "upstream"}               -> {"requests": [[addr, port, X-Tag header], ...]} since last time
 
-Port 8000 is the upstream, HTTP with keep-alive. Port 8001 sends a byte to who connects and
-keeps the connection until the other side closes it.
+Port 8000 is an HTTP upstream with keep-alive; of "/hold" it sends only the start, and the rest
+never. Port 8001 sends a byte to who connects. Both keep a connection until the other side closes.
 """
 import asyncio
 import collections
@@ -36,7 +35,7 @@ class Client:
         self.errors = collections.Counter()
 
     async def one(self, to, port, path, source, keep):
-        """Connects and asks once. Returns (reader, writer, [addr, port, status, body])."""
+        """Connects and asks once. Returns (writer, [addr, port, status, body])."""
         reader, writer = await asyncio.wait_for(
             asyncio.open_connection(to, port, local_addr=(source, 0)), PATIENCE)
         try:
@@ -117,30 +116,20 @@ class Client:
         return {"requests": self.requests, "errors": self.errors}
 
 
-class Upstream:
-    def __init__(self):
-        self.seen = []
-
-    async def serve(self, reader, writer):
-        addr, port = writer.get_extra_info("peername")[:2]
-        try:
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                tag = ""
-                for line in head.split("\r\n"):
-                    if line.lower().startswith("x-tag:"):
-                        tag = line[6:].strip()
-                self.seen.append([addr, port, tag])
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n")
-                await writer.drain()
-        except (OSError, EOFError):
-            pass
-        finally:
-            writer.close()
-
-    async def upstream(self):
-        seen, self.seen = self.seen, []
-        return {"requests": seen}
+async def upstream(reader, writer):
+    try:
+        while True:
+            request = await reader.readuntil(b"\r\n\r\n")
+            if request.startswith(b"GET /hold "):
+                writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nok\n")
+                await reader.read()
+                return
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n")
+            await writer.drain()
+    except (OSError, EOFError):
+        pass
+    finally:
+        writer.close()
 
 
 async def greet(reader, writer):
@@ -154,9 +143,8 @@ async def greet(reader, writer):
 
 
 async def main():
-    client, upstream = Client(), Upstream()
-    verbs = {"open": client.open, "close": client.close, "load": client.load,
-             "stop": client.stop, "upstream": upstream.upstream}
+    client = Client()
+    verbs = {"open": client.open, "close": client.close, "load": client.load, "stop": client.stop}
 
     async def control(reader, writer):
         while line := await reader.readline():
@@ -167,7 +155,7 @@ async def main():
         writer.close()
 
     servers = [await asyncio.start_server(how, ["0.0.0.0", "::"], port, backlog=4096)
-               for how, port in ((control, 7000), (upstream.serve, 8000), (greet, 8001))]
+               for how, port in ((control, 7000), (upstream, 8000), (greet, 8001))]
     await asyncio.gather(*(server.serve_forever() for server in servers))
 
 

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Where RSS takes a flow, worked out apart from the code under test: from what ethtool and
-/proc print, by the textbook's bit-by-bit Toeplitz.
+"""Where RSS takes a flow, worked out apart from the code under test from what ethtool and /proc
+print.
 
   rss.py show                    queues, CPUs, table and key as read here, as JSON
   rss.py predict                 "ADDR PORT ADDR PORT" lines (remote, local) -> CPU a line
   rss.py observe in|out 4|6 N    N connections from or to the host's side: prints how many arrived
                                  on the predicted CPU; fails unless all did
+  rss.py peer VERB [NAME=VALUE]...  asks the host's side; see peer.py
 """
 import collections
 import contextlib
-import ipaddress
 import json
 import os
 import re
@@ -17,25 +17,12 @@ import socket
 import subprocess
 import sys
 
+from toeplitz import flow_bytes, toeplitz
+
 DEV = os.environ.get("LAB_DEV", "eth0")
 HOST = {4: "10.77.0.1", 6: "fd77::1"}
 GUEST = {4: "10.77.0.2", 6: "fd77::2"}
 SO_INCOMING_CPU = 49
-
-
-def toeplitz(key, data):
-    window = int.from_bytes(key, "big")
-    bits = len(key) * 8
-    result = 0
-    for i in range(len(data) * 8):
-        if data[i // 8] >> (7 - i % 8) & 1:
-            result ^= window >> (bits - 32 - i) & 0xffffffff
-    return result
-
-
-def flow_bytes(remote, remote_port, local, local_port):
-    return (ipaddress.ip_address(remote).packed + ipaddress.ip_address(local).packed +
-            remote_port.to_bytes(2, "big") + local_port.to_bytes(2, "big"))
 
 
 def cpu_list(text):
@@ -89,7 +76,7 @@ class Arrival:
         self.cpus = queue_cpus(dev)
 
     def cpu(self, remote, remote_port, local, local_port):
-        value = toeplitz(self.key, flow_bytes(remote, remote_port, local, local_port))
+        value = toeplitz(self.key, flow_bytes((remote, remote_port), (local, local_port)))
         return self.cpus[self.table[value % len(self.table)]]
 
 
@@ -163,6 +150,10 @@ def main(verb, *arguments):
             print(arrival.cpu(remote, int(remote_port), local, int(local_port)))
     elif verb == "observe":
         return 0 if observe(arguments[0], int(arguments[1]), int(arguments[2])) else 1
+    elif verb == "peer":
+        order = dict(argument.split("=", 1) for argument in arguments[1:])
+        numbers = {name: int(order[name]) for name in ("port", "count", "clients") if name in order}
+        print(json.dumps(Peer()(arguments[0], **order | numbers)))
     else:
         sys.exit(__doc__)
     return 0
