@@ -70,8 +70,10 @@ void arrival_seal(struct arrival *a);
  * short for the family. */
 bool arrival_hash(const struct arrival *a, const struct flow *flow, uint32_t *hash);
 
-/* What the two ports add to the hash; 0 where the NIC does not hash them. For flows that
- * arrival_hash() can hash. Affine in the bits of the local port as long as the remote one stays. */
+/* Its two parts, to be xored: the addresses', and what the ports add (0 where the NIC does not hash
+ * them), which is affine in the bits of the local port as long as the remote one stays. The second
+ * only for a family that the first can hash. */
+bool arrival_addresses_hash(const struct arrival *a, const struct flow *flow, uint32_t *hash);
 uint32_t arrival_ports_hash(const struct arrival *a, enum flow_family family, uint16_t remote_port,
 			    uint16_t local_port);
 

@@ -19,26 +19,51 @@ void port_pick_init(struct port_pick *pick, const uint8_t secret[16])
 		put(pick->map_tag[i], 0);
 }
 
+/* Product of 64 by 64 bits, folded: mixes two words in a few cycles. */
+static uint64_t fold(uint64_t a, uint64_t b)
+{
+	__extension__ typedef unsigned __int128 product;
+	product p = (product)a * b;
+
+	return (uint64_t)p ^ (uint64_t)(p >> 64);
+}
+
+/* What a walk belongs to. It says where to look, and which of the orders to take; where a walk
+ * begins comes from the stronger hash in cursor_of(). */
 static uint64_t key_of(const struct port_pick *pick, const struct port_set *set,
 		       const struct flow *flow)
 {
 	const struct port_target *target = set->target;
-	unsigned parts = target->parts;
-	uint64_t words[6] = {0};
-	unsigned bytes = set->family == FLOW_IPV6 ? 16 : 4;
+	uint64_t range = (uint64_t)set->interval->hi << 48 | (uint64_t)set->interval->lo << 32 |
+			 (uint64_t)set->family << 16 | flow->remote_port;
+	uint64_t home = (uint64_t)set->positions << 32 | (uint64_t)target->parts << 16 |
+			target->part[0].cpu;
+	uint64_t key = fold(range ^ pick->secret[0], home ^ pick->secret[1]);
+	uint64_t remote[2] = {0}, local[2] = {0};
 
-	words[0] = (uint64_t)set->interval->hi << 48 | (uint64_t)set->interval->lo << 32 |
-		   (uint64_t)set->family << 16 | flow->remote_port;
-	words[1] = (uint64_t)set->positions << 32 | (uint64_t)parts << 16 |
-		   (parts ? target->part[0].cpu : 0);
-	memcpy(words + 2, flow->remote, bytes);
-	memcpy((uint8_t *)(words + 2) + bytes, flow->local, bytes);
-	return keyed_hash(pick->secret, words, 2 + bytes / 4);
+	if (set->family == FLOW_IPV6) {
+		memcpy(remote, flow->remote, 16);
+		memcpy(local, flow->local, 16);
+		key = fold(key ^ remote[1], local[1] ^ pick->secret[1]);
+	} else {
+		memcpy(remote, flow->remote, 4);
+		memcpy(local, flow->local, 4);
+	}
+	key = fold(key ^ remote[0], local[0] ^ pick->secret[1]);
+	return fold(key ^ pick->secret[0], pick->secret[1]);
 }
 
 static uint32_t tag_of(uint64_t key)
 {
 	return (uint32_t)(key >> 32) | 1;
+}
+
+/* value % set->positions without a division, for values of 32 bits. */
+static uint32_t remainder_of(const struct port_set *set, uint32_t value)
+{
+	__extension__ typedef unsigned __int128 product;
+
+	return (uint32_t)((product)(set->reciprocal * value) * set->positions >> 64);
 }
 
 /* Steps of the walk to positions of the set, in one of 16 orders. A prime larger than any set has
@@ -49,7 +74,8 @@ static uint32_t position_of(const struct port_set *set, uint64_t key, uint32_t s
 					    4262579357, 1222365791, 3188809291, 629514269,
 					    2481727697, 2522027831, 1000954453, 3069885307,
 					    4229229911, 3717545411, 677407481,  1263965533};
-	return (uint32_t)((uint64_t)stride[key >> 60] * step % set->positions);
+
+	return remainder_of(set, remainder_of(set, stride[key >> 60]) * step);
 }
 
 static struct port_pick_map *map_find(struct port_pick *pick, uint64_t key)

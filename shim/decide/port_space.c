@@ -79,6 +79,7 @@ void port_interval_init(struct port_interval *interval, const struct port_space 
 	interval->lo = lo;
 	interval->hi = hi;
 	interval->lo_index = port_space_lookup(space->index, lo);
+	interval->lo_kernel = port_space_lookup(space->kernel, interval->lo_index);
 	interval->most = 1u << space->free;
 	/* In an aligned block of 2^m ports a syndrome has no port or one for each combination of
 	 * the kernel vectors led by a bit below m. The tightest of these bounds is nearly exact. */
@@ -89,22 +90,6 @@ void port_interval_init(struct port_interval *interval, const struct port_space 
 		if (most < interval->most)
 			interval->most = most;
 	}
-}
-
-/* The first n whose port is at least `port`, given the n that agrees with it in the leading bits.
- * The highest bit in which that one differs is no leading bit, so it is fixed by the leading bits
- * above it, and decides how the ones below must be chosen. */
-static inline uint32_t first_from(const struct port_space *space, uint16_t solution, uint16_t port,
-				  uint16_t index)
-{
-	uint16_t at = solution ^ port_space_lookup(space->kernel, index);
-	unsigned differ = at ^ port;
-
-	if (differ == 0)
-		return index;
-	uint16_t below = space->below[31 - __builtin_clz(differ)];
-
-	return at > port ? index & ~(uint32_t)below : (uint32_t)(index | below) + 1;
 }
 
 uint32_t port_space_count(const struct port_space *space, const struct port_interval *interval,
@@ -118,19 +103,11 @@ uint32_t port_space_count(const struct port_space *space, const struct port_inte
 	if (interval->hi < UINT16_MAX) {
 		uint16_t after = interval->hi + 1;
 
-		end = first_from(space, solution, after, port_space_lookup(space->index, after));
+		uint16_t index = port_space_lookup(space->index, after);
+		uint16_t at = solution ^ port_space_lookup(space->kernel, index);
+
+		end = port_space_first(space, at, after, index);
 	}
-	return end - first_from(space, solution, interval->lo, interval->lo_index);
-}
-
-bool port_space_nth(const struct port_space *space, const struct port_interval *interval,
-		    uint16_t syndrome, uint32_t nth, uint16_t *port)
-{
-	uint16_t solution = port_space_lookup(space->solution, syndrome);
-	uint32_t n = first_from(space, solution, interval->lo, interval->lo_index);
-
-	if (nth >> space->free || (n += nth) >> space->free || !port_space_reaches(space, syndrome))
-		return false;
-	*port = solution ^ port_space_lookup(space->kernel, n);
-	return *port <= interval->hi;
+	return end - port_space_first(space, solution ^ interval->lo_kernel, interval->lo,
+				      interval->lo_index);
 }

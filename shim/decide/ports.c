@@ -29,8 +29,8 @@ void port_target_init(struct port_target *target, const struct ports *ports, con
 	const struct class_map *classes = &ports->classes;
 	uint16_t end = 0;
 
+	memset(target, 0, sizeof(*target));
 	target->cpus = *cpus;
-	target->parts = 0;
 	for (unsigned cpu = 0; cpu < RSS_CPUS_MAX && cpu < CPU_SETSIZE; cpu++) {
 		unsigned count = class_map_count(classes, cpu);
 
@@ -46,8 +46,11 @@ void port_target_init(struct port_target *target, const struct ports *ports, con
 		target->part[target->parts].end = end;
 		target->parts++;
 	}
-	if (target->parts == 0)
+	target->classes = end;
+	if (end == 0)
 		CPU_ZERO(&target->cpus); /* none of them receives */
+	else
+		target->inverse = ((1ull << 32) + end - 1) / end;
 }
 
 void port_range_init(struct port_range *range, const struct ports *ports, uint16_t lo, uint16_t hi)
@@ -83,11 +86,6 @@ static void space_choose(struct port_set *set, const struct port_range *range)
 	set->interval = &set->own_interval;
 }
 
-static unsigned classes_wanted(const struct port_set *set)
-{
-	return set->target->parts ? set->target->part[set->target->parts - 1].end : 0;
-}
-
 static unsigned reachable(const struct port_set *set, unsigned enough)
 {
 	const struct port_target *target = set->target;
@@ -116,7 +114,6 @@ enum port_verdict port_set_init(struct port_set *set, const struct arrival *a,
 {
 	const struct class_map *classes = &ports->classes;
 	uint32_t ports_between = (uint32_t)range->hi - range->lo + 1;
-	uint32_t hash = 0;
 
 	set->arrival = a;
 	set->ports = ports;
@@ -126,14 +123,13 @@ enum port_verdict port_set_init(struct port_set *set, const struct arrival *a,
 	set->positions = 0;
 	if (target->parts == 0 && CPU_COUNT(&target->cpus) == 0)
 		return PORTS_NO_QUEUE;
-	if ((classes->bits || classes->mixed) && !arrival_hash(a, flow, &hash))
+	set->addresses = 0;
+	if ((classes->bits || classes->mixed) && !arrival_addresses_hash(a, flow, &set->addresses))
 		return PORTS_HASH_UNKNOWN;
-	set->addresses =
-		hash ^ arrival_ports_hash(a, set->family, flow->remote_port, flow->local_port);
 	set->base = class_of_hash(
 		classes, set->addresses ^ arrival_ports_hash(a, set->family, flow->remote_port, 0));
 	space_choose(set, range);
-	set->positions = classes_wanted(set) * set->interval->most;
+	set->positions = target->classes * set->interval->most;
 	/* Walking the wanted classes pays as long as most positions hold a port: not when some of
 	 * them are out of reach, nor when classes shared by CPUs are listed again and again. */
 	set->one_by_one = target->parts == 0 || set->space->rank < classes->bits ||
@@ -143,6 +139,10 @@ enum port_verdict port_set_init(struct port_set *set, const struct arrival *a,
 	if (set->space->rank < classes->bits && target->parts && reachable(set, 1) == 0) {
 		set->positions = 0;
 		return PORTS_UNREACHABLE;
+	}
+	if (set->reciprocal_of != set->positions) {
+		set->reciprocal = UINT64_MAX / set->positions + 1;
+		set->reciprocal_of = set->positions;
 	}
 	return PORTS_FOUND;
 }
@@ -167,9 +167,8 @@ uint16_t port_set_at(const struct port_set *set, uint32_t position)
 
 		return cpu >= 0 && CPU_ISSET(cpu, &target->cpus) ? port : 0;
 	}
-	uint32_t wanted = classes_wanted(set);
-	uint32_t nth = position / wanted;
-	uint32_t which = position % wanted;
+	uint32_t nth = (uint32_t)(position * target->inverse >> 32);
+	uint32_t which = position - nth * target->classes;
 	unsigned part = 0;
 
 	while (which >= target->part[part].end)

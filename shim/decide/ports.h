@@ -24,11 +24,13 @@ struct ports {
 
 struct port_target {
 	cpu_set_t cpus;
-	uint16_t parts; /* 0: more CPUs than parts, ports are tried one by one */
+	uint16_t parts;   /* 0: more CPUs than parts, ports are tried one by one */
+	uint16_t classes; /* of all parts */
+	uint64_t inverse; /* 2^32 / classes, rounded up: divides 16 bits exactly */
 	struct {
 		uint16_t cpu;
 		uint16_t list; /* its classes start here in class_map.list */
-		uint16_t end;  /* sum of the counts of classes up to and with this part */
+		uint16_t end;  /* number of classes up to and with this part */
 	} part[PORT_TARGET_PARTS];
 };
 
@@ -52,10 +54,12 @@ struct port_set {
 	const struct port_interval *interval;
 	enum flow_family family;
 	uint16_t remote_port;
-	uint16_t base;      /* class of the flow with port 0 */
-	uint32_t addresses; /* what of the hash the ports do not change */
-	bool one_by_one;    /* positions are ports of the range, each to be checked */
-	uint32_t positions; /* at most 65536; 0 unless PORTS_FOUND */
+	uint16_t base;       /* class of the flow with port 0 */
+	uint32_t addresses;  /* what of the hash the ports do not change */
+	bool one_by_one;     /* positions are ports of the range, each to be checked */
+	uint32_t positions;  /* at most 65536; 0 unless PORTS_FOUND */
+	uint64_t reciprocal; /* 2^64 / positions, rounded up: remainders without a division */
+	uint32_t reciprocal_of;
 	/* symmetric-or-xor only, kept for the next question about the same remote port. */
 	const struct ports *space_of;
 	enum flow_family space_family;
