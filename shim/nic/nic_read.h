@@ -8,7 +8,7 @@ struct policy;
 
 static inline void nic_known(struct nic_view *view, enum nic_value value, enum nic_origin origin)
 {
-	view->fact[value] = (struct nic_fact){.origin = (uint8_t)origin};
+	view->fact[value] = (struct nic_fact){.origin = (uint16_t)origin};
 }
 
 static inline void nic_unknown(struct nic_view *view, enum nic_value value, int error)
@@ -39,3 +39,10 @@ bool nic_take_lower(struct nic_view *view, const struct nic_set *set);
 
 /* Sets spreads, predictable, cpus and the reasons from everything else. */
 void nic_judge(struct nic_view *view);
+
+/* Whether its packets come in by interfaces below: their arrival is taken over. */
+bool nic_stands_on_others(const struct nic_view *view);
+
+/* Reads one interface again as nic_scan() did, without looking at the interfaces below. */
+void nic_reread(struct nic_view *again, const struct nic_view *view, const struct policy *policy,
+		const struct nic_sources *sources);

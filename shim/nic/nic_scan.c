@@ -131,7 +131,7 @@ static void find_lowers(struct nic_view *view, const struct nic_link *link,
 		procfs_list(sources->sys, &path, on_lower, &walk);
 }
 
-static bool stands_on_others(const struct nic_view *view)
+bool nic_stands_on_others(const struct nic_view *view)
 {
 	switch (view->kind) {
 	case NIC_VLAN:
@@ -148,25 +148,46 @@ static bool stands_on_others(const struct nic_view *view)
 	}
 }
 
-static void read_own(struct nic_view *view, const struct nic_links *links,
-		     const struct nic_link *link, const struct policy *policy,
-		     const struct nic_sources *all_sources)
+/* Everything but the identity, which says what there is to read. */
+static void read_rest(struct nic_view *view, const struct policy *policy,
+		      const struct nic_sources *sources)
 {
-	struct nic_sources sources = *all_sources;
-	int error = sysfs_is_ours(view, &sources);
+	if (view->kind == NIC_PHYSICAL) {
+		nic_read_hash(view, sources);
+		nic_read_queues(view, sources);
+	}
+	if (view->kind != NIC_LOOPBACK &&
+	    (view->kind == NIC_PHYSICAL || !nic_stands_on_others(view)))
+		nic_read_steering(view, sources);
+	nic_apply_policy(view, policy);
+	nic_judge(view);
+}
+
+/* With /sys shut where it does not show this interface. */
+static struct nic_sources sources_for(const struct nic_view *view, const struct nic_sources *all)
+{
+	struct nic_sources sources = *all;
+	int error = sysfs_is_ours(view, all);
 
 	if (error)
 		sources.sys = error;
-	read_identity(view, &sources);
-	find_lowers(view, link, links, &sources);
-	if (view->kind == NIC_PHYSICAL) {
-		nic_read_hash(view, &sources);
-		nic_read_queues(view, &sources);
-	}
-	if (view->kind != NIC_LOOPBACK && (view->kind == NIC_PHYSICAL || !stands_on_others(view)))
-		nic_read_steering(view, &sources);
-	nic_apply_policy(view, policy);
-	nic_judge(view);
+	return sources;
+}
+
+void nic_reread(struct nic_view *again, const struct nic_view *view, const struct policy *policy,
+		const struct nic_sources *all_sources)
+{
+	struct nic_link link = {
+		.ifindex = view->ifindex, .kind = (uint8_t)view->kind, .up = view->up};
+	struct nic_sources sources = sources_for(view, all_sources);
+
+	memcpy(link.name, view->name, sizeof(link.name));
+	view_init(again, &link);
+	again->active_backup = view->active_backup;
+	again->lower_count = view->lower_count;
+	memcpy(again->lower, view->lower, sizeof(again->lower));
+	read_identity(again, &sources);
+	read_rest(again, policy, &sources);
 }
 
 /* Interfaces worth most first, in case there are more than NIC_MAX. */
@@ -183,6 +204,31 @@ static int rank(const struct nic_link *link, const struct policy *policy)
 	default:
 		return 1;
 	}
+}
+
+static void scan_one(struct nic_view *view, const struct nic_links *links,
+		     const struct nic_link *link, const struct policy *policy,
+		     const struct nic_sources *all_sources)
+{
+	struct nic_sources sources;
+
+	view_init(view, link);
+	sources = sources_for(view, all_sources);
+	read_identity(view, &sources);
+	find_lowers(view, link, links, &sources);
+	read_rest(view, policy, &sources);
+}
+
+void nic_scan_described(struct nic_set *out, const char *dev, const struct policy *policy)
+{
+	struct nic_link link = {.kind = NIC_VIRTUAL, .up = true};
+
+	strncpy(link.name, dev, sizeof(link.name) - 1);
+	out->count = 1;
+	out->missed = 0;
+	view_init(&out->view[0], &link);
+	nic_apply_policy(&out->view[0], policy);
+	nic_judge(&out->view[0]);
 }
 
 int nic_scan(struct nic_set *out, const struct policy *policy, const struct nic_sources *sources)
@@ -205,8 +251,7 @@ int nic_scan(struct nic_set *out, const struct policy *policy, const struct nic_
 				out->missed++;
 				continue;
 			}
-			view_init(&out->view[out->count], link);
-			read_own(&out->view[out->count++], &links, link, policy, sources);
+			scan_one(&out->view[out->count++], &links, link, policy, sources);
 		}
 	}
 	/* Each round carries what is known one storey up. */
@@ -214,7 +259,7 @@ int nic_scan(struct nic_set *out, const struct policy *policy, const struct nic_
 		for (unsigned i = 0; i < out->count; i++) {
 			struct nic_view *view = &out->view[i];
 
-			if (stands_on_others(view) && nic_take_lower(view, out) &&
+			if (nic_stands_on_others(view) && nic_take_lower(view, out) &&
 			    nic_apply_policy(view, policy))
 				nic_judge(view);
 		}
@@ -224,7 +269,7 @@ int nic_scan(struct nic_set *out, const struct policy *policy, const struct nic_
 
 const struct nic_view *nic_by_index(const struct nic_set *set, uint32_t ifindex)
 {
-	for (unsigned i = 0; i < set->count; i++)
+	for (unsigned i = 0; set && i < set->count; i++)
 		if (set->view[i].ifindex == ifindex)
 			return &set->view[i];
 	return NULL;
@@ -232,7 +277,7 @@ const struct nic_view *nic_by_index(const struct nic_set *set, uint32_t ifindex)
 
 const struct nic_view *nic_by_name(const struct nic_set *set, const char *name)
 {
-	for (unsigned i = 0; i < set->count; i++)
+	for (unsigned i = 0; set && i < set->count; i++)
 		if (!strcmp(set->view[i].name, name))
 			return &set->view[i];
 	return NULL;
@@ -245,7 +290,7 @@ unsigned nic_spreading(const struct nic_set *set, uint32_t *ifindexes, unsigned 
 
 	if (cpus)
 		CPU_ZERO(cpus);
-	for (unsigned i = 0; i < set->count && count < max; i++) {
+	for (unsigned i = 0; set && i < set->count && count < max; i++) {
 		const struct nic_view *view = &set->view[i];
 
 		if (!view->spreads)

@@ -64,8 +64,8 @@ enum nic_origin {
 };
 
 struct nic_fact {
-	uint8_t origin; /* enum nic_origin */
-	int16_t error;  /* why it is unknown: -errno of the last that was asked; 0: nobody tells */
+	uint16_t origin; /* enum nic_origin */
+	int16_t error;   /* why it is unknown: -errno of the last that was asked; 0: nobody tells */
 };
 
 /* Why an interface does not spread packets, or why ports cannot be chosen for it. */
@@ -148,7 +148,10 @@ struct nic_set {
  * number of views or -errno when not even the names of the interfaces can be had. */
 int nic_scan(struct nic_set *out, const struct policy *policy, const struct nic_sources *sources);
 
-/* NULL when there is no such interface. */
+/* An interface that need not exist: `dev` as its [nic] section alone describes it. */
+void nic_scan_described(struct nic_set *out, const char *dev, const struct policy *policy);
+
+/* NULL when there is no such interface. Here and below, a set that is NULL is an empty one. */
 const struct nic_view *nic_by_index(const struct nic_set *set, uint32_t ifindex);
 const struct nic_view *nic_by_name(const struct nic_set *set, const char *name);
 

@@ -1,0 +1,102 @@
+#include "shim/nic/nic_arrival.h"
+#include "shim/nic/nic_sources.h"
+#include "shim/nic/nic_view.h"
+#include "shim/policy/policy.h"
+#include "shim/policy/start.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct knowledge {
+	struct policy policy;
+	struct nic_set nics;
+};
+
+struct first_error {
+	char *why;
+	size_t why_len;
+	bool any;
+};
+
+static void on_error(void *context, enum log_level level, const char *line)
+{
+	struct first_error *first = context;
+
+	if (first->any || level != LOG_LEVEL_ERROR)
+		return;
+	first->any = true;
+	snprintf(first->why, first->why_len, "%s", line);
+}
+
+static int load_policy(struct policy *policy, const char *path, char *why, size_t why_len)
+{
+	struct policy_source source = {.file = path, .environment = environ};
+	struct first_error first = {.why = why, .why_len = why_len};
+	struct policy_text text = {0};
+	const char *wrong;
+	int error = path ? policy_text_read(path, false, &text, &wrong) : 0;
+
+	if (error) {
+		snprintf(why, why_len, "%s: %s", path, wrong);
+		return error;
+	}
+	source.text = text.text;
+	source.size = text.size;
+	policy_load(policy, &source, on_error, &first);
+	policy_text_release(&text);
+	return first.any ? -EINVAL : 0;
+}
+
+static const struct nic_view *find(struct knowledge *known, const char *dev, char *why,
+				   size_t why_len)
+{
+	const struct nic_view *view;
+	struct nic_sources sources;
+
+	nic_sources_open(&sources, false);
+	nic_scan(&known->nics, &known->policy, &sources);
+	nic_sources_close(&sources);
+	view = nic_by_name(&known->nics, dev);
+	if (!view && policy_nic(&known->policy, dev)) {
+		nic_scan_described(&known->nics, dev, &known->policy);
+		view = nic_by_name(&known->nics, dev);
+	}
+	if (!view)
+		snprintf(why, why_len, "%s: no such interface, and no [nic %s] section", dev, dev);
+	return view;
+}
+
+static int take(const struct nic_view *view, struct arrival *out, char *why, size_t why_len)
+{
+	const struct arrival *arrival = &view->arrival;
+	bool usable = arrival->hash.function == HASH_TOEPLITZ && arrival->hash.key_len >= 16 &&
+		      (arrival->table.size || arrival->rps.count > 1);
+
+	*out = *arrival;
+	if (view->predictable_not[FLOW_IPV4] != REASON_NONE)
+		snprintf(why, why_len, "%s: %s", view->name,
+			 nic_reason_text(view->predictable_not[FLOW_IPV4]));
+	return usable ? 0 : -ENODATA;
+}
+
+int nic_arrival_load(const char *dev, const char *conf_path, struct arrival *out, char *why,
+		     size_t why_len)
+{
+	struct knowledge *known = malloc(sizeof(*known));
+	const struct nic_view *view;
+	int error;
+
+	why[0] = '\0';
+	if (!known) {
+		snprintf(why, why_len, "out of memory");
+		return -ENOMEM;
+	}
+	error = load_policy(&known->policy, conf_path, why, why_len);
+	if (!error) {
+		view = find(known, dev, why, why_len);
+		error = view ? take(view, out, why, why_len) : -ENODEV;
+	}
+	free(known);
+	return error;
+}
