@@ -267,7 +267,6 @@ static int handle(void *context, const char *section, const char *name, const ch
 		section_enter(reader, section);
 	} else {
 		key_begin(reader, name);
-		reader->blanks = 0;
 		value_append(reader, value);
 	}
 	return 1;

@@ -46,8 +46,6 @@ static int next_item(const char **text, unsigned lowest, unsigned highest, unsig
 		if (!read_digits(text, highest, high))
 			return -1;
 	}
-	if (**text && !is_separator(**text))
-		return -1;
 	*wrong = "a number is out of range";
 	if (*low < lowest || *low > highest || *high > highest)
 		return -1;

@@ -93,7 +93,7 @@ Test(policy_file, nic_sections)
 {
 	struct loaded *l =
 		load_text("[nic eth0]\nhash = none\n[nic \t bond0.12]\nfields = addresses\n"
-			  "[ nic eth0 ]\ntransform = none\n");
+			  "[ nic eth0 ]\ntransform = none\n[listen]\nshare = yes\n");
 
 	cr_expect(eq(u32, l->count, 0), "%s", l->line[0]);
 	cr_assert(eq(u32, l->policy.nic_count, 2));
@@ -101,6 +101,7 @@ Test(policy_file, nic_sections)
 	cr_expect(eq(ptr, (void *)nic, &l->policy.nic[0]));
 	cr_expect(eq(int, nic->hash, NIC_HASH_NONE));
 	cr_expect(eq(int, nic->transform, NIC_TRANSFORM_NONE));
+	cr_expect(l->policy.listen_share);
 	cr_expect(eq(ptr, (void *)policy_nic(&l->policy, "bond0.12"), &l->policy.nic[1]));
 	cr_expect(eq(ptr, (void *)policy_nic(&l->policy, "eth1"), NULL));
 	cr_expect(eq(ptr, (void *)policy_nic(&l->policy, "ETH0"), NULL), "names are exact");
