@@ -14,8 +14,7 @@ unit: $(UNIT_BIN)
 # library, which they are there to check.
 BPF_CLANG ?= clang
 SOFTNIC   := $(BUILD)/softnic
-TOOL_SRC  := $(wildcard tests/tools/*.c)
-TOOL_BIN  := $(patsubst tests/tools/%.c,$(BUILD)/%,$(TOOL_SRC))
+TOOL_BIN  := $(patsubst tests/tools/%.c,$(BUILD)/%,$(wildcard tests/tools/*.c)) $(BUILD)/observe
 
 # The multiarch directory holds asm/types.h, which clang does not look for with -target bpf.
 $(BUILD)/softnic.bpf.o: tests/softnic/softnic.bpf.c tests/softnic/rules.h
@@ -26,9 +25,13 @@ $(SOFTNIC): tests/softnic/softnic.c tests/softnic/rules.h $(BUILD)/softnic.bpf.o
 	$(CC) $(CPPFLAGS) -std=gnu11 $(WARN) $(CFLAGS) -DSOFTNIC_OBJECT='"$(BUILD)/softnic.bpf.o"' \
 		-o $@ $< $(LDFLAGS) -lbpf
 
-$(TOOL_BIN): $(BUILD)/%: tests/tools/%.c
+$(filter-out $(BUILD)/observe,$(TOOL_BIN)): $(BUILD)/%: tests/tools/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -std=gnu11 $(WARN) $(CFLAGS) -o $@ $< $(LDFLAGS)
+
+$(BUILD)/observe: $(wildcard tests/tools/observe/*.c) tests/tools/observe/observe.h
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) -std=gnu11 $(WARN) $(CFLAGS) -o $@ $(filter %.c,$^) $(LDFLAGS)
 
 .PHONY: softnic tools
 softnic: $(SOFTNIC)
