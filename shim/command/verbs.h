@@ -3,10 +3,16 @@
 #pragma once
 
 /* VERB(name, arguments, help) in the order of `rssshim --help`. */
-#define VERBS(VERB)                                                          \
-	VERB(run, "[--conf FILE] -- APP ARG...", "start APP under the shim") \
-	VERB(check, "FILE...", "the errors of policy files; exit 0 or 1")    \
-	VERB(options, "[--ini]", "every key of the policy file, or a commented policy file")
+#define VERBS(VERB)                                                                                \
+	VERB(run, "[--conf FILE] -- APP ARG...", "start APP under the shim")                       \
+	VERB(check, "FILE...", "the errors of policy files; exit 0 or 1")                          \
+	VERB(options, "[--ini]", "every key of the policy file, or a commented policy file")       \
+	VERB(hash, "--key HEX [--transform T] [--fields F] [--remote IP:PORT --local IP:PORT]",    \
+	     "the Toeplitz hash of a flow, or of each line `REMOTE LOCAL` of the input")           \
+	VERB(predict, "--nic DEV [--conf FILE] --remote IP:PORT --local IP:PORT [--json]",         \
+	     "bucket, queue and CPU that the packets of a flow arrive on")                         \
+	VERB(ports, "--nic DEV [--conf FILE] --remote IP:PORT --local IP --cpu N [--range LO-HI]", \
+	     "the source ports that bring the replies to a CPU")
 
 /* argv[0] is the verb, argv[argc] is NULL. Output on stdout, complaints on stderr. Returns the exit
  * status: 0, 1 where what was asked could not be done, 2 (of verb_usage) for wrong arguments. */
