@@ -30,6 +30,13 @@ static size_t names_nic_option(const char *name, const struct policy_option *opt
 	return len - 4 - 1 - key;
 }
 
+static bool is_folded(const char *name)
+{
+	while (*name && policy_fold(*name) == *name)
+		name++;
+	return !*name;
+}
+
 /* A bad variable is as if it were not set: what the file says holds. */
 static void set(struct policy_load *load, struct policy_place place, const char *name,
 		const char *value)
@@ -60,13 +67,13 @@ static void set_nic(struct policy_load *load, enum policy_nic_option_id id, cons
 	}
 	if (found)
 		return;
-	const char *wrong;
-	struct policy_nic *nic = policy_nic_make(policy, device, true, &wrong);
+	const char *wrong = "the NIC's name is not in upper case, with _ for other characters";
+	struct policy_nic *nic =
+		is_folded(device) ? policy_nic_make(policy, device, true, &wrong) : NULL;
 	if (nic)
 		set(load, policy_nic_place_of(nic, id), name, value);
 	else
-		policy_load_say(load, LOG_LEVEL_ERROR,
-				PREFIX "%s: %s (RSSSHIM_NIC_<NAME>_<KEY>, name in upper case)",
+		policy_load_say(load, LOG_LEVEL_ERROR, PREFIX "%s: %s (RSSSHIM_NIC_<NAME>_<KEY>)",
 				name, wrong);
 }
 

@@ -114,6 +114,18 @@ Test(policy_environment, nic_of_no_file)
 	cr_expect(eq(ptr, (void *)policy_nic(&l->policy, "a-very-long-name-of-a-nic"), NULL));
 }
 
+Test(policy_environment, nic_in_lower_case)
+{
+	struct loaded *l = load_variable("[nic eth0]\n", "RSSSHIM_NIC_eth0_HASH=none");
+
+	cr_assert(eq(u32, l->errors, 1));
+	cr_expect(eq(str, (char *)l->line[0],
+		     "RSSSHIM_NIC_eth0_HASH: the NIC's name is not in upper case, with _ for other "
+		     "characters (RSSSHIM_NIC_<NAME>_<KEY>)"));
+	cr_expect(eq(u32, l->policy.nic_count, 1));
+	cr_expect(eq(int, l->policy.nic[0].hash, NIC_HASH_AUTO));
+}
+
 Test(policy_environment, disable)
 {
 	char *both[] = {"RSSSHIM_DISABLE=1", "RSSSHIM_SHIM_ENABLED=yes", NULL};

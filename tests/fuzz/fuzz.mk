@@ -1,0 +1,28 @@
+# Fuzzing: tests/fuzz/fuzz_X.c is a libFuzzer target, linked with the core under the address and
+# undefined-behaviour sanitizers; tests/fuzz/seeds/X are its seeds. `make fuzz` runs each for FUZZ_SECONDS
+# on what it finds from the seeds; a finding fails, and is left in $(BUILD)/fuzz.
+FUZZ_CC      ?= clang
+FUZZ_SECONDS ?= 20
+FUZZ_CFLAGS  := -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZ_SRC     := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_BIN     := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
+FUZZ_CORE    := $(patsubst %.c,$(BUILD)/fuzz/%.o,$(CORE_SRC))
+
+$(FUZZ_CORE): $(BUILD)/fuzz/%.o: %.c
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(CPPFLAGS) $(SHIM_CFLAGS) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link -c -o $@ $<
+
+$(FUZZ_BIN): $(BUILD)/fuzz/%: tests/fuzz/%.c $(FUZZ_CORE)
+	$(FUZZ_CC) $(CPPFLAGS) -std=gnu11 $(WARN) $(FUZZ_CFLAGS) -Wno-missing-prototypes -fsanitize=fuzzer \
+		-o $@ $< $(FUZZ_CORE) $(LDFLAGS) -linih
+
+.PHONY: fuzz
+fuzz: $(FUZZ_BIN)
+	@for target in $^; do \
+		name=$${target##*/fuzz_}; corpus=$$(mktemp -d); \
+		echo "fuzz $$name for $(FUZZ_SECONDS) s"; \
+		$$target -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=1024 -verbosity=0 \
+			-print_final_stats=1 -artifact_prefix=$(BUILD)/fuzz/$$name- \
+			$$corpus tests/fuzz/seeds/$$name || { rm -rf $$corpus; exit 1; }; \
+		rm -rf $$corpus; \
+	done
