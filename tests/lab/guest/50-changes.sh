@@ -1,23 +1,10 @@
 #!/bin/sh
+# timeout: 240
 # What changes under a running proxy is followed: five seconds after each change, and under load all
 # the while, both legs of new sessions are aligned again, and no request fails.
 . /lab/guest/lib.sh
 . /lab/guest/nginx.sh
-
-interrupt_of() { # QUEUE
-	sed -n "s/^ *\([0-9]*\):.*virtio0-input\.$1\$/\1/p" /proc/interrupts
-}
-swap_interrupts() { # QUEUE QUEUE
-	_a=/proc/irq/$(interrupt_of "$1")/smp_affinity_list
-	_b=/proc/irq/$(interrupt_of "$2")/smp_affinity_list
-	_cpu=$(cat "$_a")
-	cat "$_b" > "$_a" && echo "$_cpu" > "$_b"
-}
-rps() { # MASK for all receive queues
-	for queue in /sys/class/net/eth0/queues/rx-*; do
-		echo "$1" > "$queue/rps_cpus"
-	done
-}
+. /lab/guest/changes.sh
 
 # The upstream leg is judged only where its CPU can be told in advance.
 judge() { # WHAT [in-only]
@@ -47,18 +34,18 @@ check "ethtool -X: two queues of four" ethtool -X eth0 equal 2
 judge "table of two queues"
 check "ethtool -X: unequal weights" ethtool -X eth0 weight 1 2 3 4
 judge "table by weights"
-check "ethtool -X: another key" ethtool -X eth0 hkey "$(
-	od -An -v -tx1 -N40 /dev/urandom | tr -s ' \n' ':' | sed 's/^://; s/:$//')"
+check "ethtool -X: another key" another_key
 judge "another key"
 
-# After this the device's RSS is off, although ethtool -x still shows key and table.
-check "ethtool -L: two queues" ethtool -L eth0 combined 2
+check "ethtool -L: two queues, RSS off" rss_off 2
 judge "RSS off" in-only
-check "ethtool -L and -X: four queues again" sh -c 'ethtool -L eth0 combined 4 && ethtool -X eth0 equal 4'
+check "ethtool -L and -X: four queues, RSS on" rss_on
 judge "RSS on again"
 
-check "RPS over all CPUs" rps f
-judge "RPS"
+check "RPS over CPUs 1, 2 and 3" rps e
+judge "RPS by a hash of the kernel's own" in-only
+check "ethtool -K: the device delivers its hash" ethtool -K eth0 rxhash on
+judge "RPS by the device's hash"
 check "RPS off" rps 0
 judge "RPS off again"
 

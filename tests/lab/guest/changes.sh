@@ -1,0 +1,29 @@
+# What can change under a running application. Source it after lib.sh.
+
+interrupt_of() { # QUEUE
+	sed -n "s/^ *\([0-9]*\):.*virtio0-input\.$1\$/\1/p" /proc/interrupts
+}
+swap_interrupts() { # QUEUE QUEUE
+	_a=/proc/irq/$(interrupt_of "$1")/smp_affinity_list
+	_b=/proc/irq/$(interrupt_of "$2")/smp_affinity_list
+	_cpu=$(cat "$_a")
+	cat "$_b" > "$_a" && echo "$_cpu" > "$_b"
+}
+rps() { # MASK for all receive queues
+	for queue in /sys/class/net/eth0/queues/rx-*; do
+		echo "$1" > "$queue/rps_cpus"
+	done
+}
+
+another_key() {
+	ethtool -X eth0 hkey "$(od -An -v -tx1 -N40 /dev/urandom | tr -s ' \n' ':' | sed 's/^://; s/:$//')"
+}
+# The kernel refuses fewer channels while a table set by the user needs them, hence "default".
+# Afterwards the device's RSS is off, although ethtool -x shows a key and a table all the same.
+rss_off() { # CHANNELS
+	ethtool -X eth0 default && ethtool -L eth0 combined "$1"
+}
+rss_on() {
+	ethtool -L eth0 combined 4
+	ethtool -X eth0 equal 4
+}
