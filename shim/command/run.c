@@ -9,6 +9,10 @@
 
 #define LIBRARY "librssshim.so"
 
+/* As env(1) and nohup(1) do it, to be told from APP's own status. */
+#define CANNOT_RUN 126
+#define NOT_FOUND  127
+
 /* Beside the command in a build tree, in ../lib where it is installed. */
 static bool find_library(char library[PATH_MAX])
 {
@@ -44,10 +48,10 @@ static bool preload(const char *library)
 	return done;
 }
 
-static int failed(const char *what, const char *why)
+static int failed(int status, const char *what, const char *why)
 {
 	fprintf(stderr, "rssshim run: %s: %s\n", what, why);
-	return 1;
+	return status;
 }
 
 static int start(const char *conf, char **command)
@@ -55,21 +59,23 @@ static int start(const char *conf, char **command)
 	char library[PATH_MAX], program[PATH_MAX], policy[PATH_MAX], why[PATH_MAX + 256];
 
 	if (!find_library(library))
-		return failed(LIBRARY, "neither beside this command nor in ../lib");
+		return failed(CANNOT_RUN, LIBRARY, "neither beside this command nor in ../lib");
 	if (strpbrk(library, ": "))
-		return failed(library, "LD_PRELOAD cannot hold a path with a blank or a colon");
+		return failed(CANNOT_RUN, library,
+			      "LD_PRELOAD cannot hold a path with a blank or a colon");
 	if (conf && (!realpath(conf, policy) || access(policy, R_OK) != 0))
-		return failed(conf, strerror(errno));
+		return failed(CANNOT_RUN, conf, strerror(errno));
 	if (!launch_find(command[0], program))
-		return failed(command[0], strerror(errno));
+		return failed(errno == ENOENT ? NOT_FOUND : CANNOT_RUN, command[0],
+			      strerror(errno));
 	if (launch_examine(program, why, sizeof(why)) < 0) {
 		fprintf(stderr, "rssshim run: %s\n", why);
-		return 1;
+		return CANNOT_RUN;
 	}
 	if ((conf && setenv("RSSSHIM_CONF", policy, 1) != 0) || !preload(library))
-		return failed(command[0], strerror(errno));
+		return failed(CANNOT_RUN, command[0], strerror(errno));
 	execv(program, command);
-	return failed(program, strerror(errno));
+	return failed(CANNOT_RUN, program, strerror(errno));
 }
 
 int verb_run(int argc, char **argv)
