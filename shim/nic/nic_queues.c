@@ -62,8 +62,7 @@ struct irq_collection {
 	int32_t half[RSS_QUEUES_MAX]; /* of IRQ_HALVES, in their order */
 	unsigned halves;
 	int32_t whole;
-	unsigned lowest; /* receive queue number seen; some drivers count from 1 */
-	int found;       /* interrupts with a role */
+	int found; /* interrupts with a role */
 };
 
 static void side_set(struct queue_side *side, unsigned index, unsigned irq)
@@ -96,21 +95,20 @@ static void on_irq(void *context, unsigned irq, const char *name)
 			all->halves = index + 1;
 		return;
 	}
-	if (role != IRQ_TX) {
+	if (role != IRQ_TX)
 		side_set(&all->map->rx, index, irq);
-		if (index < all->lowest)
-			all->lowest = index;
-	}
 	if (role != IRQ_RX)
 		side_set(&all->map->tx, index, irq);
 }
 
-static void side_from_one(struct queue_side *side)
+/* tg3 and mlx4 count their queues from 1. */
+static void side_from_zero(struct queue_side *side)
 {
+	if (!side->count || side->irq[0] >= 0 || side->irq[1] < 0)
+		return;
 	memmove(side->irq, side->irq + 1, sizeof(side->irq) - sizeof(side->irq[0]));
 	side->irq[RSS_QUEUES_MAX - 1] = -1;
-	if (side->count)
-		side->count--;
+	side->count--;
 }
 
 static void collection_finish(struct irq_collection *all)
@@ -124,10 +122,8 @@ static void collection_finish(struct irq_collection *all)
 			side_set(i < half ? &map->tx : &map->rx, i < half ? i : i - half,
 				 (unsigned)all->half[i]);
 	}
-	if (map->rx.count && all->lowest != UINT32_MAX && all->lowest == 1) {
-		side_from_one(&map->rx);
-		side_from_one(&map->tx);
-	}
+	side_from_zero(&map->rx);
+	side_from_zero(&map->tx);
 	if (!map->rx.count && all->whole >= 0)
 		for (unsigned i = 0; i < RSS_QUEUES_MAX; i++) {
 			map->rx.irq[i] = all->whole;
@@ -192,7 +188,7 @@ static int queues_by_name(struct queue_map *map, const struct nic_view *view,
 			  const struct nic_sources *sources)
 {
 	char bus[64];
-	struct irq_collection all = {.map = map, .whole = -1, .lowest = UINT32_MAX};
+	struct irq_collection all = {.map = map, .whole = -1};
 	struct msi_walk walk = {.all = &all, .sources = sources};
 	struct irq_lines lines = {.found = on_irq, .context = &all};
 	struct path device = device_path(view, "/device");
