@@ -130,4 +130,19 @@ like "$(RSSSHIM_WHAT=1 LD_PRELOAD=$library ./null 2>&1)" 'RSSSHIM_WHAT: unknown 
 	"the library says which variable it does not know"
 is "$(RSSSHIM_WHAT=1 RSSSHIM_DISABLE=1 LD_PRELOAD=$library ./null 2>&1)" "" "disabled, it says nothing"
 is "$(RSSSHIM_CONF=my.ini LD_PRELOAD=$library ./null 2>&1)" "" "nothing wrong: not a word"
+
+# A set-id program loads it only from /etc/ld.so.preload: in a mount namespace with an /etc of its own.
+in_own_etc() { # PROGRAM: as nobody, with a variable that is none
+	# shellcheck disable=SC2016
+	unshare -m sh -c 'mount -t tmpfs none /etc && echo "$1/lib/librssshim.so" >/etc/ld.so.preload &&
+		exec setpriv --reuid 65534 --regid 65534 --clear-groups \
+			env RSSSHIM_WHAT=1 RSSSHIM_CONF="$1/bad.ini" "$2"' - "$dir" "$1" 2>&1
+}
+if [ "$(id -u)" = 0 ] && unshare -m mount -t tmpfs none /etc 2>/dev/null; then
+	cp null privileged && chmod u+s privileged
+	like "$(in_own_etc ./null)" 'RSSSHIM_WHAT: unknown variable' "started by nobody, the environment counts"
+	is "$(in_own_etc ./privileged)" "" "a set-id program takes nothing from the environment"
+else
+	skip "a set-id program takes nothing from the environment" "needs the right to mount"
+fi
 done_testing
