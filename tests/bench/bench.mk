@@ -1,0 +1,14 @@
+# Benchmarks. DPDK is what a user could take instead of the port solver; it is linked into the
+# benchmark alone, and its rows are left out where libdpdk-dev is not installed.
+DPDK_CFLAGS := $(shell pkg-config --exists libdpdk 2>/dev/null && \
+	echo -DHAVE_DPDK -DALLOW_EXPERIMENTAL_API && pkg-config --cflags libdpdk | sed 's/-I/-isystem /g')
+DPDK_LIBS   := $(shell pkg-config --libs libdpdk 2>/dev/null)
+
+$(BUILD)/bench_ports: tests/bench/bench_ports.c $(BUILD)/core.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -std=gnu11 $(WARN) $(CFLAGS) $(DPDK_CFLAGS) -o $@ $< $(BUILD)/core.a \
+		$(LDFLAGS) -linih $(DPDK_LIBS)
+
+.PHONY: bench-ports
+bench-ports: $(BUILD)/bench_ports
+	@$(BUILD)/bench_ports
