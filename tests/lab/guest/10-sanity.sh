@@ -31,6 +31,6 @@ check "ethtool -n hashes addresses and ports of tcp4" ports_are_hashed tcp4
 check "ethtool -n hashes addresses and ports of tcp6" ports_are_hashed tcp6
 check "each queue has an interrupt on a CPU of its own" a_cpu_a_queue
 for family in 4 6; do
-	check "1,000 inbound IPv$family flows arrive where predicted" rss observe in $family 1000
-	check "1,000 outbound IPv$family flows are answered where predicted" rss observe out $family 1000
+	check "1,000 inbound IPv$family flows arrive where predicted" rss observe 1000 in $family
+	check "1,000 outbound IPv$family flows are answered where predicted" rss observe 1000 out $family
 done

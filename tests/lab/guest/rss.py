@@ -4,8 +4,8 @@ print.
 
   rss.py show                    queues, CPUs, table and key as read here, as JSON
   rss.py predict                 "ADDR PORT ADDR PORT" lines (remote, local) -> CPU a line
-  rss.py observe in|out 4|6 N [astray]
-                                 N connections from or to the host's side: prints how many arrived
+  rss.py observe [astray] N in|out 4|6 [in|out 4|6]...
+                                 N connections from and to the host's side: prints how many arrived
                                  on the predicted CPU; fails unless all did, or with "astray" unless
                                  no more did than by chance
   rss.py peer VERB [NAME=VALUE]...  asks the host's side; see peer.py
@@ -149,12 +149,12 @@ def arrivals_out(family, count):
     return seen
 
 
-def observe(direction, family, count, astray=False):
+def observe(direction, family, count, astray):
     arrival = Arrival()
     seen = (arrivals_in if direction == "in" else arrivals_out)(family, count)
     right = sum(arrival.cpu(*flow[:4]) == flow[4] for flow in seen)
     spread = collections.Counter(flow[4] for flow in seen)
-    print(f"{right} of {len(seen)} on the predicted CPU, by CPU: {dict(sorted(spread.items()))}")
+    print(f"{direction} IPv{family}: {right} of {len(seen)} on the predicted CPU, by CPU: {dict(sorted(spread.items()))}")
     if astray:
         return len(seen) == count and right < 0.6 * count
     # All on one CPU would be no proof of anything.
@@ -172,8 +172,13 @@ def main(verb, *arguments):
             remote, remote_port, local, local_port = line.split()
             print(arrival.cpu(remote, int(remote_port), local, int(local_port)))
     elif verb == "observe":
-        direction, family, count, *astray = arguments
-        return 0 if observe(direction, int(family), int(count), astray == ["astray"]) else 1
+        astray = arguments[0] == "astray"
+        count, *ways = arguments[astray:]
+        # A moved interrupt comes once more to the old CPU, which then polls what there is.
+        arrivals_out(4, 50)
+        right = [observe(direction, int(family), int(count), astray)
+                 for direction, family in zip(ways[::2], ways[1::2])]
+        return 0 if all(right) else 1
     elif verb == "peer":
         order = dict(argument.split("=", 1) for argument in arguments[1:])
         numbers = {name: int(order[name]) for name in ("port", "count", "clients") if name in order}
