@@ -3,6 +3,7 @@
 #include "shim/process/fd_table.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <sys/resource.h>
 #include <sys/select.h>
 
@@ -19,7 +20,8 @@ static int duplicate_from(int fd, rlim_t lowest)
  * nor run out of descriptors because of us. The limit only matters at the moment of duplication. */
 static int duplicate_above_limit(int fd, const struct rlimit *limit)
 {
-	struct rlimit raised = {.rlim_cur = limit->rlim_cur + OWN_FD_ROOM, .rlim_max = limit->rlim_max};
+	struct rlimit raised = {.rlim_cur = limit->rlim_cur + OWN_FD_ROOM,
+				.rlim_max = limit->rlim_max};
 
 	if (limit->rlim_cur >= OWN_FD_CEILING || limit->rlim_cur < FD_SETSIZE)
 		return -EINVAL;
@@ -31,6 +33,10 @@ static int duplicate_above_limit(int fd, const struct rlimit *limit)
 	sys(SYS_prlimit64, 0, RLIMIT_NOFILE, limit, NULL);
 	return high;
 }
+
+/* Word value of an FD_OURS: place of its holder here, plus one. */
+#define HOLDERS_MAX 4096
+static int *_Atomic holders[HOLDERS_MAX];
 
 int own_fd(int fd)
 {
@@ -57,8 +63,38 @@ int own_fd(int fd)
 
 void own_fd_close(int fd)
 {
+	struct fd_word word = fd_get(fd);
+
 	if (fd < 0)
 		return;
+	if (word.kind == FD_OURS && word.value)
+		holders[word.value - 1] = NULL;
 	fd_forget(fd);
 	sys(SYS_close, fd);
+}
+
+void own_fd_hold(int *holder)
+{
+	for (unsigned i = 0; *holder >= 0 && i < HOLDERS_MAX; i++) {
+		int *none = NULL;
+		if (!atomic_compare_exchange_strong(&holders[i], &none, holder))
+			continue;
+		fd_set_word(*holder, FD_OURS, i + 1);
+		return;
+	}
+}
+
+int *own_fd_move(int fd)
+{
+	struct fd_word word = fd_get(fd);
+	int *holder = word.kind == FD_OURS && word.value ? holders[word.value - 1] : NULL;
+
+	if (!holder)
+		return NULL;
+	int moved = own_fd(duplicate_from(fd, 0));
+	*holder = moved;
+	if (moved >= 0)
+		fd_set_word(moved, FD_OURS, word.value);
+	fd_forget(fd);
+	return holder;
 }

@@ -1,0 +1,37 @@
+/* accept and accept4. */
+#include "shim/group/accept.h"
+#include "shim/calls/real.h"
+#include "shim/group/listener.h"
+#include "shim/process/fd_table.h"
+#include "shim/process/runtime.h"
+
+/* accept() and accept4() without flags are the same system call; keeping the application's choice
+ * keeps other preloaded libraries' view. */
+static int accept_plain(int fd, struct sockaddr *address, socklen_t *length, int flags)
+{
+	(void)flags;
+	return real_accept(fd, address, length);
+}
+
+static int accept_any(int fd, struct sockaddr *address, socklen_t *length, int flags,
+		      accept_fn real)
+{
+	int listener = runtime_on() ? listener_of(fd) : -1;
+	int accepted = listener < 0 ? real(fd, address, length, flags)
+				    : accept_from(listener, fd, address, length, flags, real);
+
+	/* So that nobody asks the kernel whether it listens. */
+	if (accepted >= 0 && runtime_on())
+		fd_set_word(accepted, FD_PLAIN, 0);
+	return accepted;
+}
+
+EXPORTED int accept(int fd, struct sockaddr *address, socklen_t *length)
+{
+	return accept_any(fd, address, length, 0, accept_plain);
+}
+
+EXPORTED int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
+{
+	return accept_any(fd, address, length, flags, real_accept4);
+}

@@ -1,0 +1,166 @@
+/* Descriptors that are closed or copied. Ours are not there for the application: it cannot close
+ * them, and where it wants one of their numbers they move away. */
+#include "shim/calls/real.h"
+#include "shim/group/listener.h"
+#include "shim/group/watch.h"
+#include "shim/process/fd_table.h"
+#include "shim/process/runtime.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Before a number is closed or overwritten: it can be reused at once. */
+static void leave(int fd, struct fd_word word)
+{
+	if (word.kind == FD_LISTENER)
+		listener_close(fd);
+	else if (word.kind == FD_EPOLL)
+		watch_closed(word.value);
+	fd_forget(fd);
+}
+
+EXPORTED int close(int fd)
+{
+	struct fd_word word = fd_get(fd);
+
+	if (word.kind == FD_OURS) {
+		errno = EBADF;
+		return -1;
+	}
+	if (word.kind != FD_UNKNOWN)
+		leave(fd, word);
+	return real_close(fd);
+}
+
+/* After a successful copy. */
+static int copied(struct fd_word word, int to)
+{
+	if (to < 0)
+		return to;
+	if (word.kind == FD_LISTENER)
+		listener_duplicated((int)word.value, to);
+	else if (word.kind == FD_SOCKET || word.kind == FD_PLAIN)
+		fd_set_word(to, word.kind, word.value);
+	return to;
+}
+
+EXPORTED int dup(int fd)
+{
+	return copied(fd_get(fd), real_dup(fd));
+}
+
+/* Makes room for a copy under a number of the application's choice. */
+static void make_room(int fd, int to)
+{
+	struct fd_word word = fd_get(to);
+
+	if (fd == to || fcntl(fd, F_GETFD) < 0)
+		return; /* the call will fail, and must leave all as it is */
+	if (word.kind == FD_OURS)
+		group_move_descriptor(to);
+	else if (word.kind != FD_UNKNOWN)
+		leave(to, word);
+}
+
+EXPORTED int dup2(int fd, int to)
+{
+	struct fd_word word = fd_get(fd);
+
+	make_room(fd, to);
+	int ret = real_dup2(fd, to);
+	return fd == to ? ret : copied(word, ret);
+}
+
+EXPORTED int dup3(int fd, int to, int flags)
+{
+	struct fd_word word = fd_get(fd);
+
+	make_room(fd, to);
+	return copied(word, real_dup3(fd, to, flags));
+}
+
+static int duplicating(int (*real)(int, int, ...), int fd, int command, long argument)
+{
+	int ret = real(fd, command, argument);
+
+	return command == F_DUPFD || command == F_DUPFD_CLOEXEC ? copied(fd_get(fd), ret) : ret;
+}
+
+EXPORTED int fcntl(int fd, int command, ...)
+{
+	va_list more;
+
+	va_start(more, command);
+	long argument = va_arg(more, long);
+	va_end(more);
+	return duplicating(real_fcntl, fd, command, argument);
+}
+
+EXPORTED int fcntl64(int fd, int command, ...)
+{
+	va_list more;
+
+	va_start(more, command);
+	long argument = va_arg(more, long);
+	va_end(more);
+	return duplicating(real_fcntl64, fd, command, argument);
+}
+
+struct range {
+	unsigned int first, last; /* what is left to close */
+	int flags;
+	int result;
+};
+
+static void leave_in_range(int fd, uint32_t value, void *argument)
+{
+	const struct range *range = argument;
+	struct fd_word word = fd_get(fd);
+
+	(void)value;
+	if ((unsigned int)fd >= range->first && (unsigned int)fd <= range->last)
+		leave(fd, word);
+}
+
+/* Closes what lies before one of ours, and goes on behind it. */
+static void skip_ours(int fd, uint32_t value, void *argument)
+{
+	struct range *range = argument;
+	unsigned int number = (unsigned int)fd;
+
+	(void)value;
+	if (number < range->first || number > range->last)
+		return;
+	if (number > range->first && !range->result)
+		range->result = real_close_range(range->first, number - 1, range->flags);
+	range->first = number + 1;
+}
+
+EXPORTED int close_range(unsigned int first, unsigned int last, int flags)
+{
+	struct range range = {.first = first, .last = last, .flags = flags};
+
+	if (!runtime_on() || first > last)
+		return real_close_range(first, last, flags);
+	if (!(flags & CLOSE_RANGE_CLOEXEC)) {
+		fd_for_each(FD_LISTENER, leave_in_range, &range);
+		fd_for_each(FD_EPOLL, leave_in_range, &range);
+		fd_for_each(FD_SOCKET, leave_in_range, &range);
+		fd_for_each(FD_PLAIN, leave_in_range, &range);
+	}
+	fd_for_each(FD_OURS, skip_ours, &range);
+	if (!range.result && range.first <= range.last && range.first)
+		range.result = real_close_range(range.first, range.last, flags);
+	return range.result;
+}
+
+EXPORTED void closefrom(int first)
+{
+	int before = errno;
+
+	close_range(first < 0 ? 0 : (unsigned int)first, ~0u, 0);
+	errno = before;
+}

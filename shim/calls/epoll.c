@@ -1,0 +1,118 @@
+/* The epoll family. */
+#include "shim/calls/real.h"
+#include "shim/group/listener.h"
+#include "shim/group/watch.h"
+#include "shim/process/fd_table.h"
+#include "shim/process/runtime.h"
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+static int fresh(int epfd)
+{
+	/* The number may still stand for an instance that was closed behind our back. */
+	if (epfd >= 0)
+		fd_forget(epfd);
+	return epfd;
+}
+
+EXPORTED int epoll_create(int size)
+{
+	return fresh(real_epoll_create(size));
+}
+
+EXPORTED int epoll_create1(int flags)
+{
+	return fresh(real_epoll_create1(flags));
+}
+
+EXPORTED int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
+{
+	int ret = real_epoll_ctl(epfd, op, fd, event);
+
+	if (ret || !runtime_on())
+		return ret;
+	/* Only what is added for reading may turn out to be a listener never seen before. */
+	int listener = op == EPOLL_CTL_ADD && event->events & EPOLLIN ? listener_of(fd)
+								      : listener_known(fd);
+	if (listener >= 0)
+		watch_control(epfd, op, fd, listener, event);
+	return ret;
+}
+
+static bool is_watch(int epfd, unsigned *number)
+{
+	struct fd_word word = fd_get(epfd);
+
+	*number = word.value;
+	return __builtin_expect(word.kind == FD_EPOLL, 0);
+}
+
+/* Also the wait of epoll_wait() for its second slice on, which has a mask then. */
+static int wait_plain(const struct watch_call *call, int timeout_ms, const uint64_t *mask)
+{
+	return mask ? real_epoll_pwait(call->epfd, call->events, call->max_events, timeout_ms,
+				       (const sigset_t *)mask)
+		    : real_epoll_wait(call->epfd, call->events, call->max_events, timeout_ms);
+}
+
+static int wait_masked(const struct watch_call *call, int timeout_ms, const uint64_t *mask)
+{
+	return real_epoll_pwait(call->epfd, call->events, call->max_events, timeout_ms,
+				(const sigset_t *)mask);
+}
+
+EXPORTED int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout)
+{
+	unsigned number;
+
+	if (!is_watch(epfd, &number))
+		return real_epoll_wait(epfd, events, max, timeout);
+	struct watch_call call = {.wait = wait_plain,
+				  .epfd = epfd,
+				  .events = events,
+				  .max_events = max,
+				  .timeout_ms = timeout};
+	return watch_wait(number, &call);
+}
+
+static int wait_with_mask(unsigned number, int epfd, struct epoll_event *events, int max,
+			  int timeout, const sigset_t *mask)
+{
+	struct watch_call call = {.wait = wait_masked,
+				  .epfd = epfd,
+				  .events = events,
+				  .max_events = max,
+				  .timeout_ms = timeout,
+				  .mask = (const uint64_t *)mask};
+	return watch_wait(number, &call);
+}
+
+EXPORTED int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout,
+			 const sigset_t *mask)
+{
+	unsigned number;
+
+	return is_watch(epfd, &number) ? wait_with_mask(number, epfd, events, max, timeout, mask)
+				       : real_epoll_pwait(epfd, events, max, timeout, mask);
+}
+
+/* Rounded up: never earlier than asked for. -1 for ever. */
+static int to_ms(const struct timespec *timeout)
+{
+	if (!timeout)
+		return -1;
+	if (timeout->tv_sec >= INT_MAX / 1000)
+		return INT_MAX;
+	return (int)(timeout->tv_sec * 1000 + (timeout->tv_nsec + 999999) / 1000000);
+}
+
+EXPORTED int epoll_pwait2(int epfd, struct epoll_event *events, int max,
+			  const struct timespec *timeout, const sigset_t *mask)
+{
+	unsigned number;
+
+	return is_watch(epfd, &number)
+		       ? wait_with_mask(number, epfd, events, max, to_ms(timeout), mask)
+		       : real_epoll_pwait2(epfd, events, max, timeout, mask);
+}

@@ -1,0 +1,69 @@
+/* Sockets that listen: socket, bind, listen, shutdown and their options. */
+#include "shim/calls/real.h"
+#include "shim/group/listener.h"
+#include "shim/kernel/socket.h"
+#include "shim/process/fd_table.h"
+#include "shim/process/runtime.h"
+#include <errno.h>
+#include <netinet/in.h>
+
+static bool is_tcp(int domain, int type, int protocol)
+{
+	return (domain == AF_INET || domain == AF_INET6) &&
+	       (type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == SOCK_STREAM &&
+	       (!protocol || protocol == IPPROTO_TCP);
+}
+
+EXPORTED int socket(int domain, int type, int protocol)
+{
+	int fd = real_socket(domain, type, protocol);
+
+	if (fd < 0 || !runtime_on())
+		return fd;
+	if (is_tcp(domain, type, protocol)) {
+		runtime_discover();
+		fd_set_word(fd, FD_SOCKET, 0);
+	} else {
+		fd_set_word(fd, FD_PLAIN, 0);
+	}
+	return fd;
+}
+
+EXPORTED int bind(int fd, const struct sockaddr *address, socklen_t length)
+{
+	if (runtime_on() && runtime_policy()->listen_share)
+		listener_share(fd, address, length);
+	return real_bind(fd, address, length);
+}
+
+EXPORTED int listen(int fd, int backlog)
+{
+	return runtime_on() ? listener_listen(fd, backlog, real_listen) : real_listen(fd, backlog);
+}
+
+EXPORTED int shutdown(int fd, int how)
+{
+	int ret = real_shutdown(fd, how), listener = listener_known(fd);
+
+	if (!ret && listener >= 0 && how != SHUT_WR)
+		listener_stopped(listener);
+	return ret;
+}
+
+EXPORTED int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+{
+	int ret = real_setsockopt(fd, level, name, value, length), listener = listener_known(fd);
+
+	if (!ret && listener >= 0)
+		listener_option_set(listener, level, name, value, length);
+	return ret;
+}
+
+EXPORTED int getsockopt(int fd, int level, int name, void *value, socklen_t *length)
+{
+	int ret = real_getsockopt(fd, level, name, value, length), listener = listener_known(fd);
+
+	if (!ret && listener >= 0)
+		listener_option_read(listener, level, name, value, length);
+	return ret;
+}

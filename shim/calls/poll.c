@@ -1,0 +1,82 @@
+/* poll and select, and their kin. */
+#include "shim/calls/real.h"
+#include "shim/group/listener.h"
+#include "shim/group/stand_in.h"
+#include "shim/process/runtime.h"
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+static bool has_listener(const struct pollfd *fds, nfds_t count)
+{
+	if (!runtime_on())
+		return false;
+	for (nfds_t i = 0; i < count; i++)
+		if (listener_known(fds[i].fd) >= 0)
+			return true;
+	return false;
+}
+
+static int poll_plain(struct pollfd *fds, nfds_t count, int timeout_ms, const uint64_t *mask)
+{
+	struct timespec timeout = {.tv_sec = timeout_ms / 1000,
+				   .tv_nsec = timeout_ms % 1000 * 1000000L};
+
+	return mask ? real_ppoll(fds, count, timeout_ms < 0 ? NULL : &timeout,
+				 (const sigset_t *)mask)
+		    : real_poll(fds, count, timeout_ms);
+}
+
+static int poll_any(struct pollfd *fds, nfds_t count, int timeout_ms, const sigset_t *mask)
+{
+	return has_listener(fds, count)
+		       ? stand_in_poll(fds, count, timeout_ms, (const uint64_t *)mask, poll_plain)
+		       : STAND_IN_NOT_NEEDED;
+}
+
+static int to_ms(const struct timespec *timeout)
+{
+	if (!timeout)
+		return -1;
+	if (timeout->tv_sec < 0 || timeout->tv_sec >= INT_MAX / 1000)
+		return INT_MAX;
+	return (int)(timeout->tv_sec * 1000 + (timeout->tv_nsec + 999999) / 1000000);
+}
+
+EXPORTED int poll(struct pollfd *fds, nfds_t count, int timeout)
+{
+	int ret = poll_any(fds, count, timeout, NULL);
+
+	return ret == STAND_IN_NOT_NEEDED ? real_poll(fds, count, timeout) : ret;
+}
+
+EXPORTED int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+		   const sigset_t *mask)
+{
+	int ret = poll_any(fds, count, to_ms(timeout), mask);
+
+	return ret == STAND_IN_NOT_NEEDED ? real_ppoll(fds, count, timeout, mask) : ret;
+}
+
+/* What _FORTIFY_SOURCE makes of poll() and ppoll(); real ones abort where room is too small. */
+int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t room);
+int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+		const sigset_t *mask, size_t room);
+
+EXPORTED int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t room)
+{
+	int ret = room / sizeof(*fds) < count ? STAND_IN_NOT_NEEDED
+					      : poll_any(fds, count, timeout, NULL);
+
+	return ret == STAND_IN_NOT_NEEDED ? real___poll_chk(fds, count, timeout, room) : ret;
+}
+
+EXPORTED int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+			 const sigset_t *mask, size_t room)
+{
+	int ret = room / sizeof(*fds) < count ? STAND_IN_NOT_NEEDED
+					      : poll_any(fds, count, to_ms(timeout), mask);
+
+	return ret == STAND_IN_NOT_NEEDED ? real___ppoll_chk(fds, count, timeout, mask, room) : ret;
+}

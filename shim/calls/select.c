@@ -1,0 +1,148 @@
+/* select and pselect: by way of poll() where a listener is in a set, so that the sets never gain a
+ * descriptor and no number is too high for them. */
+#include "shim/calls/real.h"
+#include "shim/group/listener.h"
+#include "shim/group/stand_in.h"
+#include "shim/process/runtime.h"
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+/* Events by which the kernel's select() understands its three sets. */
+#define IN_EVENTS    (POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR)
+#define OUT_EVENTS   (POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR)
+#define OTHER_EVENTS POLLPRI
+
+struct sets {
+	fd_set *in, *out, *other;
+};
+
+static bool in_set(const fd_set *set, int fd)
+{
+	return set && FD_ISSET(fd, set);
+}
+
+static bool has_listener(int count, const struct sets *sets)
+{
+	if (!runtime_on() || !sets->in || count > FD_SETSIZE)
+		return false;
+	for (int fd = 0; fd < count; fd++)
+		if (FD_ISSET(fd, sets->in) && listener_known(fd) >= 0)
+			return true;
+	return false;
+}
+
+static nfds_t to_poll(struct pollfd *fds, int count, const struct sets *sets)
+{
+	nfds_t used = 0;
+
+	for (int fd = 0; fd < count; fd++) {
+		short events = 0;
+		if (in_set(sets->in, fd))
+			events |= POLLIN | POLLRDNORM | POLLRDBAND;
+		if (in_set(sets->out, fd))
+			events |= POLLOUT | POLLWRNORM | POLLWRBAND;
+		if (in_set(sets->other, fd))
+			events |= POLLPRI;
+		if (events)
+			fds[used++] = (struct pollfd){.fd = fd, .events = events};
+	}
+	return used;
+}
+
+static int keep(fd_set *set, int fd, bool ready)
+{
+	if (!in_set(set, fd))
+		return 0;
+	if (!ready)
+		FD_CLR(fd, set);
+	return ready;
+}
+
+/* Returns how many members the sets have now; -1 with EBADF as select() has it. */
+static int from_poll(const struct pollfd *fds, nfds_t count, const struct sets *sets)
+{
+	int total = 0;
+
+	for (nfds_t i = 0; i < count; i++) {
+		if (fds[i].revents & POLLNVAL) {
+			errno = EBADF;
+			return -1;
+		}
+	}
+	for (nfds_t i = 0; i < count; i++) {
+		total += keep(sets->in, fds[i].fd, fds[i].revents & IN_EVENTS);
+		total += keep(sets->out, fds[i].fd, fds[i].revents & OUT_EVENTS);
+		total += keep(sets->other, fds[i].fd, fds[i].revents & OTHER_EVENTS);
+	}
+	return total;
+}
+
+static int poll_masked(struct pollfd *fds, nfds_t count, int timeout_ms, const uint64_t *mask)
+{
+	struct timespec timeout = {.tv_sec = timeout_ms / 1000,
+				   .tv_nsec = timeout_ms % 1000 * 1000000L};
+
+	return real_ppoll(fds, count, timeout_ms < 0 ? NULL : &timeout, (const sigset_t *)mask);
+}
+
+static int select_any(int count, const struct sets *sets, int timeout_ms, const sigset_t *mask)
+{
+	struct pollfd fds[FD_SETSIZE];
+	nfds_t used = to_poll(fds, count, sets);
+	int ret = stand_in_poll(fds, used, timeout_ms, (const uint64_t *)mask, poll_masked);
+
+	return ret < 0 ? ret : from_poll(fds, used, sets);
+}
+
+static int to_ms(int64_t seconds, int64_t nanoseconds)
+{
+	return seconds < 0 || seconds >= INT_MAX / 1000
+		       ? INT_MAX
+		       : (int)(seconds * 1000 + (nanoseconds + 999999) / 1000000);
+}
+
+/* select() tells the application how much of the time is left. */
+static void set_left(struct timeval *timeout, const struct timespec *start)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	int64_t left = (int64_t)timeout->tv_sec * 1000000 + timeout->tv_usec -
+		       (int64_t)(now.tv_sec - start->tv_sec) * 1000000 -
+		       (now.tv_nsec - start->tv_nsec) / 1000;
+	timeout->tv_sec = left > 0 ? left / 1000000 : 0;
+	timeout->tv_usec = left > 0 ? left % 1000000 : 0;
+}
+
+EXPORTED int select(int count, fd_set *in, fd_set *out, fd_set *other, struct timeval *timeout)
+{
+	struct sets sets = {in, out, other};
+	struct timespec start;
+
+	if (!has_listener(count, &sets))
+		return real_select(count, in, out, other, timeout);
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	int wait = timeout ? to_ms(timeout->tv_sec, (int64_t)timeout->tv_usec * 1000) : -1;
+	int ret = select_any(count, &sets, wait, NULL);
+	if (ret == STAND_IN_NOT_NEEDED)
+		return real_select(count, in, out, other, timeout);
+	if (timeout)
+		set_left(timeout, &start);
+	return ret;
+}
+
+EXPORTED int pselect(int count, fd_set *in, fd_set *out, fd_set *other,
+		     const struct timespec *timeout, const sigset_t *mask)
+{
+	struct sets sets = {in, out, other};
+
+	if (!has_listener(count, &sets))
+		return real_pselect(count, in, out, other, timeout, mask);
+	int wait = timeout ? to_ms(timeout->tv_sec, timeout->tv_nsec) : -1;
+	int ret = select_any(count, &sets, wait, mask);
+	return ret == STAND_IN_NOT_NEEDED ? real_pselect(count, in, out, other, timeout, mask)
+					  : ret;
+}

@@ -1,0 +1,21 @@
+/* Threads that change their affinity change their home with it. */
+#include "shim/calls/real.h"
+#include "shim/group/watch.h"
+#include "shim/process/runtime.h"
+
+static int moved(int ret)
+{
+	if (!ret && runtime_on())
+		watch_thread_moved();
+	return ret;
+}
+
+EXPORTED int sched_setaffinity(pid_t pid, size_t size, const cpu_set_t *mask)
+{
+	return moved(real_sched_setaffinity(pid, size, mask));
+}
+
+EXPORTED int pthread_setaffinity_np(pthread_t thread, size_t size, const cpu_set_t *mask)
+{
+	return moved(real_pthread_setaffinity_np(thread, size, mask));
+}

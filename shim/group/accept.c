@@ -1,0 +1,123 @@
+#include "shim/group/accept.h"
+#include "shim/group/listener.h"
+#include "shim/group/ready.h"
+#include "shim/group/stand_in.h"
+#include "shim/group/watch.h"
+#include "shim/kernel/sys.h"
+#include <errno.h>
+#include <stddef.h>
+
+/* One accept() as the application called it. */
+struct attempt {
+	const struct group *group;
+	int fd;
+	struct sockaddr *address;
+	socklen_t *length;
+	int flags;
+	accept_fn real;
+};
+
+static bool is_empty(int result)
+{
+	return result < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+static int from_member(const struct attempt *attempt, unsigned slot)
+{
+	return attempt->real(attempt->group->member[slot], attempt->address, attempt->length,
+			     attempt->flags);
+}
+
+static int from_application(const struct attempt *attempt)
+{
+	return attempt->real(attempt->fd, attempt->address, attempt->length, attempt->flags);
+}
+
+/* Result of the first member of the set that has anything but "try again". */
+static int from_any(const struct attempt *attempt, const struct slot_set *slots)
+{
+	int result = -1;
+
+	errno = EAGAIN;
+	for (unsigned s = 0; s < attempt->group->slot_count && is_empty(result); s++)
+		if (slot_in(slots, s))
+			result = from_member(attempt, s);
+	return result;
+}
+
+static int from_ready(const struct attempt *attempt)
+{
+	int number = group_number(attempt->group), result = -1;
+
+	errno = EAGAIN;
+	for (unsigned i = 0; i < ready.count && is_empty(result);) {
+		if (ready.member[i].group != number) {
+			i++;
+			continue;
+		}
+		result = from_member(attempt, ready.member[i].slot);
+		if (is_empty(result))
+			ready_remove(i);
+	}
+	return result;
+}
+
+/* A thread that blocks in accept() waits for its home's members and the application's socket at
+ * once, which only an epoll instance of its own can do. */
+static int blocking(const struct attempt *attempt, int listener)
+{
+	for (;;) {
+		struct epoll_event event;
+		int number = stand_in_open(listener, attempt->fd);
+		if (number < 0)
+			return from_application(attempt);
+		struct watch_call call = {.wait = stand_in_wait,
+					  .events = &event,
+					  .max_events = 1,
+					  .timeout_ms = listener_at(listener)->timeout_ms};
+		int count = watch_wait((unsigned)number, &call);
+		if (count < 0 && errno == EINTR && stand_in_restarts())
+			continue;
+		if (count <= 0) {
+			errno = count ? errno : EAGAIN;
+			return -1;
+		}
+		int result = from_ready(attempt);
+		/* Another thread may have been faster, and the application's socket would block. */
+		if (is_empty(result) && stand_in_claim(attempt->group, attempt->fd)) {
+			result = from_application(attempt);
+			stand_in_unclaim(attempt->group);
+		}
+		if (!is_empty(result))
+			return result;
+	}
+}
+
+int accept_from(int listener, int fd, struct sockaddr *address, socklen_t *length, int flags,
+		accept_fn real)
+{
+	struct attempt attempt = {.group = listener_group(listener),
+				  .fd = fd,
+				  .address = address,
+				  .length = length,
+				  .flags = flags,
+				  .real = real};
+	int before = errno, result = from_ready(&attempt);
+
+	if (!is_empty(result)) {
+		errno = result < 0 ? errno : before;
+		return result;
+	}
+	errno = before;
+	const struct slot_set *added = watch_of_thread(listener);
+	if (!added && ledger_is_steering(attempt.group->ledger) && socket_is_blocking(fd))
+		return blocking(&attempt, listener);
+	result = from_application(&attempt);
+	if (!is_empty(result))
+		return result;
+	if (added)
+		return from_any(&attempt, added);
+	/* Another thread of the process waits, this one accepts. */
+	struct slot_set watched = watch_of_process(listener);
+	return from_any(&attempt, &watched);
+}

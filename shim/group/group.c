@@ -1,0 +1,363 @@
+#include "shim/group/group.h"
+#include "shim/group/door.h"
+#include "shim/group/watch.h"
+#include "shim/kernel/log.h"
+#include "shim/kernel/reuseport.h"
+#include "shim/kernel/socket_clone.h"
+#include "shim/kernel/sys.h"
+#include "shim/process/own_fd.h"
+#include "shim/process/runtime.h"
+#include "shim/process/self.h"
+#include <errno.h>
+#include <poll.h>
+#include <stddef.h>
+
+static struct group groups[GROUPS_MAX];
+
+struct group *group_at(unsigned number)
+{
+	return &groups[number % GROUPS_MAX];
+}
+
+int group_number(const struct group *group)
+{
+	return (int)(group - groups);
+}
+
+struct group *group_find(const struct socket_address *address)
+{
+	for (int i = 0; i < GROUPS_MAX; i++)
+		if (groups[i].in_use && socket_address_equal(&groups[i].address, address))
+			return &groups[i];
+	return NULL;
+}
+
+/* Another thread may be on its way through a group that is dropped: its place and its mapping stay
+ * until all other places were used. */
+static struct group *group_new(const struct socket_address *address)
+{
+	static unsigned last;
+
+	for (int i = 0; i < GROUPS_MAX; i++) {
+		struct group *group = &groups[++last % GROUPS_MAX];
+		if (group->in_use)
+			continue;
+		if (group->ledger)
+			ledger_unmap(group->ledger);
+		group->ledger = NULL;
+		group->ledger_fd = group->door = -1;
+		group->slot_count = 0;
+		group->address = *address;
+		group->listeners = 0;
+		group->in_use = 1;
+		return group;
+	}
+	return NULL;
+}
+
+void group_drop(struct group *group)
+{
+	for (unsigned s = 0; s < group->slot_count; s++)
+		own_fd_close(group->member[s]);
+	own_fd_close(group->door);
+	own_fd_close(group->ledger_fd);
+	group->in_use = 0;
+}
+
+/* The CPUs that get a slot: those the policy lists, else those that receive and those the
+ * application may use, receiving ones first where the bound does not allow all. */
+static unsigned choose_slots(uint16_t *slot_cpu, const cpu_set_t *arrivals)
+{
+	const struct policy *policy = runtime_policy();
+	const cpu_set_t *listed =
+		policy->listen_buckets.kind == CPUS_LIST ? &policy->listen_buckets.set : NULL;
+	unsigned bound = policy->listen_members < SLOTS_MAX ? policy->listen_members : SLOTS_MAX;
+	unsigned count = 0;
+
+	for (int pass = 0; pass < 2; pass++) {
+		for (int cpu = 0; cpu < CPU_SETSIZE && count < bound; cpu++) {
+			bool receives = CPU_ISSET(cpu, arrivals);
+			bool wanted = listed ? CPU_ISSET(cpu, listed)
+					     : CPU_ISSET(cpu, &runtime_topology()->allowed);
+			if (wanted && receives == !pass)
+				slot_cpu[count++] = (uint16_t)cpu;
+		}
+	}
+	return count;
+}
+
+static int make_members(struct group *group, int fd)
+{
+	for (unsigned s = 0; s < group->ledger->slot_count; s++) {
+		int member = own_fd(socket_clone(fd));
+		if (member < 0)
+			return member;
+		group->member[group->slot_count++] = member;
+	}
+	return 0;
+}
+
+/* The numbers must follow when the application takes one of them. */
+static void hold_descriptors(struct group *group)
+{
+	own_fd_hold(&group->ledger_fd);
+	own_fd_hold(&group->door);
+	for (unsigned s = 0; s < group->slot_count; s++)
+		own_fd_hold(&group->member[s]);
+}
+
+static int listen_members(const struct group *group, int backlog)
+{
+	int ret = 0;
+
+	for (unsigned s = 0; !ret && s < group->slot_count; s++)
+		ret = (int)sys(SYS_listen, group->member[s], backlog);
+	return ret;
+}
+
+static int open_ledger(struct group *group, int fd)
+{
+	uint32_t ifindex[STEER_NICS_MAX];
+	uint16_t slot_cpu[SLOTS_MAX];
+	cpu_set_t arrivals;
+	unsigned nics = nic_spreading(runtime_nics(), ifindex, STEER_NICS_MAX, &arrivals);
+	unsigned slots = choose_slots(slot_cpu, &arrivals);
+
+	if (!nics || slots < 2)
+		return -ENODEV;
+	group->ledger_fd =
+		own_fd(ledger_create(&group->ledger, (uint32_t)socket_owner(fd), slots, slot_cpu));
+	if (group->ledger_fd < 0)
+		return group->ledger_fd;
+	ledger_set_nics(group->ledger, nics, ifindex, &arrivals);
+	return 0;
+}
+
+/* Each step names itself in *why before it is tried. */
+static int build(struct group *group, int fd, int backlog, bool listening, const char **why)
+{
+	int ret;
+
+	*why = "no interface spreads over several CPUs";
+	ret = open_ledger(group, fd);
+	if (ret)
+		return ret;
+	*why = "SO_REUSEPORT";
+	ret = socket_set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	if (ret)
+		return ret;
+	*why = "a second socket on the address";
+	ret = make_members(group, fd);
+	if (ret)
+		return ret;
+	if (listening) {
+		group->ledger->member_base = 1;
+		group->ledger->common_base = 0;
+	}
+	*why = "SO_ATTACH_REUSEPORT_CBPF";
+	/* Before the first listen(), so that no connection is spread blindly; a socket that listens
+	 * alone has no group to attach to yet. */
+	ret = listening ? 0 : group_publish(group);
+	if (ret)
+		return ret;
+	*why = "listen on a second socket";
+	ret = listen_members(group, backlog);
+	if (ret)
+		return ret;
+	*why = "SO_ATTACH_REUSEPORT_CBPF";
+	return group_publish(group);
+}
+
+struct group *group_build(int fd, int backlog, bool listening, const char **why, int *error)
+{
+	int had_reuseport = socket_get_int(fd, SOL_SOCKET, SO_REUSEPORT, 0);
+	struct socket_address address;
+	struct group *group;
+
+	*why = "too many listeners";
+	*error = -ENOSPC;
+	if (socket_local(fd, &address) < 0 || !(group = group_new(&address)))
+		return NULL;
+	group->door = door_open(&address, socket_owner(fd));
+	*why = "another process has its group";
+	/* Without the option nobody else can be on the address: whoever has the name, it is no
+	 * group of ours, and only later generations of this application miss it. */
+	*error = had_reuseport && group->door == -EADDRINUSE
+			 ? -EADDRINUSE
+			 : build(group, fd, backlog, listening, why);
+	if (!*error) {
+		group->backlog = backlog;
+		hold_descriptors(group);
+		door_start(group->door);
+		return group;
+	}
+	group_drop(group);
+	if (!had_reuseport)
+		socket_set_int(fd, SOL_SOCKET, SO_REUSEPORT, 0);
+	return NULL;
+}
+
+struct group *group_take(int ledger_fd, int door, unsigned count, const int *member,
+			 const struct socket_address *address)
+{
+	struct group *group = count <= SLOTS_MAX ? group_new(address) : NULL;
+
+	if (!group) {
+		own_fd_close(ledger_fd);
+		own_fd_close(door);
+		for (unsigned s = 0; s < count; s++)
+			own_fd_close(member[s]);
+		return NULL;
+	}
+	group->ledger_fd = ledger_fd;
+	group->door = door;
+	group->slot_count = count;
+	for (unsigned s = 0; s < count; s++)
+		group->member[s] = member[s];
+	if (!ledger_map(ledger_fd, &group->ledger) && group->ledger->slot_count == count) {
+		hold_descriptors(group);
+		return group;
+	}
+	group_drop(group);
+	return NULL;
+}
+
+void group_listen(struct group *group, int backlog)
+{
+	struct ledger *ledger = group->ledger;
+
+	group->backlog = backlog;
+	listen_members(group, backlog);
+	/* Members that had stopped listening left the group and came back before the application's
+	 * socket does: now they are the first. */
+	ledger->suspended = 0;
+	ledger_changed(ledger);
+	group_publish_if_changed(group);
+}
+
+void group_unlisten(struct group *group)
+{
+	struct sockaddr unspecified = {.sa_family = AF_UNSPEC};
+	struct ledger *ledger = group->ledger;
+
+	for (unsigned s = 0; s < group->slot_count; s++)
+		sys(SYS_connect, group->member[s], &unspecified, sizeof(unspecified));
+	ledger->member_base = 0;
+	ledger->common_base = group->slot_count;
+	ledger->suspended = 1;
+	ledger_changed(ledger);
+}
+
+void group_move_descriptor(int fd)
+{
+	struct self_guard guard;
+
+	if (self_is_borrowed())
+		return;
+	self_lock(&guard);
+	for (int i = 0; i < GROUPS_MAX; i++) {
+		struct group *group = &groups[i];
+		for (unsigned s = 0; group->in_use && s < group->slot_count; s++)
+			if (group->member[s] == fd)
+				watch_take_out(group, s);
+	}
+	own_fd_move(fd);
+	self_unlock(&guard);
+}
+
+void group_set_option(struct group *group, int level, int name, const void *value, socklen_t length)
+{
+	int failed = 0;
+
+	for (unsigned s = 0; s < group->slot_count; s++) {
+		int ret = socket_set(group->member[s], level, name, value, length);
+		failed = ret ? ret : failed;
+	}
+	if (failed)
+		log_warn("option %d/%d of a listener could not be set on its members (error %d): "
+			 "connections may differ in it",
+			 level, name, -failed);
+}
+
+void group_recount(struct group *group)
+{
+	struct ledger *ledger = group->ledger;
+	int count = reuseport_count(&group->address);
+	unsigned members = group->slot_count;
+
+	if (count <= (int)members || (unsigned)count - members == ledger->common_count)
+		return;
+	ledger->common_count = (unsigned)count - members;
+	ledger_changed(ledger);
+}
+
+static int distance(const void *topology, int cpu, int other)
+{
+	return topology_distance(topology, cpu, other);
+}
+
+int group_publish(struct group *group)
+{
+	struct ledger *ledger = group->ledger;
+	struct sock_filter program[STEER_PROGRAM_MAX];
+	struct steer_input input = {.distance = distance, .distance_context = runtime_topology()};
+	struct steer_plan plan;
+	struct steer_gate gate;
+	uint32_t generation;
+
+	do {
+		generation = ledger->generation;
+		ledger_steer_input(ledger, &input);
+		ledger_gate(ledger, &gate);
+		steer_plan_make(&plan, &input);
+		unsigned length = steer_program_make(program, &plan, &gate);
+		int ret = length ? reuseport_attach(group->member[0], program, length) : -E2BIG;
+		if (ret)
+			return ret;
+		ledger->attached = generation;
+	} while (ledger->generation != generation);
+	return 0;
+}
+
+void group_publish_if_changed(struct group *group)
+{
+	struct ledger *ledger = group->ledger;
+
+	if (ledger->attached == ledger->generation || ledger->stand_aside)
+		return;
+	int ret = group_publish(group);
+	if (ret)
+		log_once(LOG_LEVEL_WARN, "the kernel refuses a new program for port %u (error %d)",
+			 socket_port(&group->address), -ret);
+}
+
+struct slot_set group_waiting(const struct group *group)
+{
+	struct pollfd poll[SLOTS_MAX];
+	struct timespec now = {0};
+	struct slot_set waiting = {0};
+
+	for (unsigned s = 0; s < group->slot_count; s++)
+		poll[s] = (struct pollfd){.fd = group->member[s], .events = POLLIN};
+	if (sys(SYS_ppoll, poll, group->slot_count, &now, NULL, 0) <= 0)
+		return waiting;
+	for (unsigned s = 0; s < group->slot_count; s++)
+		if (poll[s].revents & POLLIN)
+			slot_add(&waiting, s);
+	return waiting;
+}
+
+struct slot_set group_home(const struct group *group, const cpu_set_t *mask)
+{
+	const struct ledger *ledger = group->ledger;
+	struct slot_set home = {0};
+	unsigned count = 0;
+
+	for (unsigned s = 0; s < group->slot_count; s++) {
+		if (CPU_ISSET(ledger->slot_cpu[s], mask)) {
+			slot_add(&home, s);
+			count++;
+		}
+	}
+	return count < group->slot_count ? home : (struct slot_set){0};
+}

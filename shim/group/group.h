@@ -1,0 +1,80 @@
+/* A listener's group: the application's own sockets of one address and a member socket a CPU.
+ *
+ * The members are made once, at the first listen(), and are closed only together: the kernel
+ * numbers the sockets of a group in the order of listen() and moves the last into the place of one
+ * that leaves, and no call reads the numbers back. Members listen before the application's socket,
+ * so that they are numbers 0 to n-1 for ever, whatever the application does with its own; only the
+ * program changes. Whoever receives the listener receives the set: by fork, over exec (carry.h),
+ * or through the door (door.h). A listener that was listening before we saw it is number 0 instead.
+ *
+ * Packets of CPUs whose slot nobody watches, and of interfaces that do not spread by queue, go to
+ * the application's own sockets, the common queue, exactly as without the shim. */
+#pragma once
+#include "shim/group/ledger.h"
+#include "shim/kernel/socket.h"
+
+#define GROUPS_MAX 64
+
+struct group {
+	_Atomic int in_use;
+	struct ledger *ledger;
+	int ledger_fd;
+	int door; /* listening unix socket, or -errno: the set cannot be asked for */
+	unsigned slot_count;
+	int member[SLOTS_MAX];
+	struct socket_address address;
+	_Atomic uint32_t listeners; /* the application's sockets in it that this process holds */
+	_Atomic int backlog;
+};
+
+/* The group of that number, which came from listener_group(); never NULL for a number in use. */
+struct group *group_at(unsigned number);
+int group_number(const struct group *group);
+
+/* Those below run under self_lock(). */
+
+/* The group of an address in this process, NULL if there is none. */
+struct group *group_find(const struct socket_address *address);
+
+/* Makes the members beside fd, which is bound and has the application's options.
+ * listening: fd listens already. Else the caller's listen(fd) must follow; where that fails, drop
+ * the group. Returns NULL where something is refused: then nothing is left behind, *why says what
+ * was, and *error is the -errno. */
+struct group *group_build(int fd, int backlog, bool listening, const char **why, int *error);
+
+/* Takes over a set made by another process: descriptors are ours from now on, also on failure. */
+struct group *group_take(int ledger_fd, int door, unsigned count, const int *member,
+			 const struct socket_address *address);
+
+/* Closes this process's descriptors of the group. */
+void group_drop(struct group *group);
+
+/* Listens again on all members, in their order. */
+void group_listen(struct group *group, int backlog);
+/* shutdown(SHUT_RD) or connect(AF_UNSPEC) of the application's last socket ends the members'
+ * listening too, or they would go on taking connections nobody asked for. */
+void group_unlisten(struct group *group);
+
+/* The application takes a number of ours: what stood there moves. */
+void group_move_descriptor(int fd);
+
+/* Repeats an option that the application set on its socket. */
+void group_set_option(struct group *group, int level, int name, const void *value,
+		      socklen_t length);
+
+/* No lock needed from here on. */
+
+/* Counts the application's sockets anew, after one joined or left. */
+void group_recount(struct group *group);
+
+/* Attaches the program for the ledger's present generation. Returns 0 or -errno. */
+int group_publish(struct group *group);
+/* The same if the attached one is of an older generation: two loads where it is not. */
+void group_publish_if_changed(struct group *group);
+
+/* Slots whose members have connections waiting: one system call. */
+struct slot_set group_waiting(const struct group *group);
+
+/* The slots whose CPUs are in a thread's mask; none where the mask does not pin the thread to a
+ * part of the group's CPUs. */
+struct slot_set group_home(const struct group *group, const cpu_set_t *mask);

@@ -1,0 +1,249 @@
+#include "shim/group/ledger.h"
+#include "shim/kernel/sys.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#define LEDGER_MAGIC 0x52535367u /* "RSSg" */
+
+static int map(int fd, struct ledger **ledger)
+{
+	long at = sys(SYS_mmap, NULL, sizeof(**ledger), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (at < 0 && at > -4096)
+		return (int)at;
+	*ledger = (struct ledger *)at;
+	return 0;
+}
+
+int ledger_create(struct ledger **ledger, uint32_t owner_uid, unsigned slot_count,
+		  const uint16_t *slot_cpu)
+{
+	int fd = (int)sys(SYS_memfd_create, "rssshim-ledger", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0)
+		return fd;
+	int ret = (int)sys(SYS_ftruncate, fd, sizeof(**ledger));
+	/* Whoever maps it may rely on its size: no SIGBUS by truncation. */
+	if (!ret)
+		ret = (int)sys(SYS_fcntl, fd, F_ADD_SEALS,
+			       F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+	if (!ret)
+		ret = map(fd, ledger);
+	if (ret) {
+		sys(SYS_close, fd);
+		return ret;
+	}
+	struct ledger *l = *ledger;
+	l->magic = LEDGER_MAGIC;
+	l->abi = LEDGER_ABI;
+	l->size = sizeof(*l);
+	l->owner_uid = owner_uid;
+	l->slot_count = slot_count;
+	memcpy(l->slot_cpu, slot_cpu, slot_count * sizeof(*slot_cpu));
+	l->generation = 1;
+	l->common_base = slot_count;
+	l->common_count = 1;
+	return fd;
+}
+
+int ledger_map(int fd, struct ledger **ledger)
+{
+	struct stat status;
+	long seals = sys(SYS_fcntl, fd, F_GET_SEALS);
+
+	if (seals < 0 || !(seals & F_SEAL_SHRINK) || sys(SYS_fstat, fd, &status) < 0 ||
+	    status.st_size != sizeof(**ledger))
+		return -EPROTO;
+	int ret = map(fd, ledger);
+	if (ret)
+		return ret;
+	struct ledger *l = *ledger;
+	if (l->magic == LEDGER_MAGIC && l->abi == LEDGER_ABI && l->size == sizeof(*l) &&
+	    l->slot_count && l->slot_count <= SLOTS_MAX)
+		return 0;
+	ledger_unmap(l);
+	return -EPROTO;
+}
+
+void ledger_unmap(struct ledger *ledger)
+{
+	sys(SYS_munmap, ledger, sizeof(*ledger));
+}
+
+void ledger_set_nics(struct ledger *ledger, unsigned count, const uint32_t *ifindex,
+		     const cpu_set_t *arrivals)
+{
+	if (count > STEER_NICS_MAX)
+		count = STEER_NICS_MAX;
+	for (unsigned i = 0; i < count; i++)
+		ledger->nic_ifindex[i] = ifindex[i];
+	ledger->nic_count = count;
+	for (unsigned w = 0; w < CPU_SETSIZE / 64; w++) {
+		uint64_t bits = 0;
+		for (unsigned b = 0; b < 64; b++)
+			bits |= (uint64_t) !!CPU_ISSET(w * 64 + b, arrivals) << b;
+		ledger->arrivals[w] = bits;
+	}
+	ledger_changed(ledger);
+}
+
+static struct slot_set home_of(const struct ledger_watch *watch)
+{
+	struct slot_set home;
+
+	for (int w = 0; w < SLOTS_WORDS; w++)
+		home.word[w] = watch->home[w];
+	return home;
+}
+
+struct ledger_claim ledger_claim(struct ledger *ledger, int pid, int tid)
+{
+	for (int i = 0; i < LEDGER_WATCHES_MAX; i++) {
+		struct ledger_watch *watch = &ledger->watch[i];
+		uint32_t free = LEDGER_WATCH_FREE;
+
+		if (!atomic_compare_exchange_strong(&watch->state, &free, LEDGER_WATCH_CLAIMED))
+			continue;
+		uint32_t claim = atomic_fetch_add(&watch->claim, 1) + 1;
+		watch->pid = pid;
+		watch->tid = tid;
+		watch->suspect = 0;
+		for (int w = 0; w < SLOTS_WORDS; w++)
+			watch->home[w] = 0;
+		watch->state = LEDGER_WATCH_LIVE;
+		return (struct ledger_claim){.watch = i, .claim = claim};
+	}
+	return (struct ledger_claim){.watch = -1};
+}
+
+static struct ledger_watch *claimed(struct ledger *ledger, struct ledger_claim claim)
+{
+	struct ledger_watch *watch;
+
+	if (claim.watch < 0 || claim.watch >= LEDGER_WATCHES_MAX)
+		return NULL;
+	watch = &ledger->watch[claim.watch];
+	return watch->state != LEDGER_WATCH_FREE && watch->claim == claim.claim ? watch : NULL;
+}
+
+void ledger_release(struct ledger *ledger, struct ledger_claim claim)
+{
+	struct ledger_watch *watch = claimed(ledger, claim);
+
+	if (!watch)
+		return;
+	watch->state = LEDGER_WATCH_FREE;
+	ledger_changed(ledger);
+}
+
+bool ledger_report(struct ledger *ledger, struct ledger_claim claim, int tid,
+		   const struct slot_set *home)
+{
+	struct ledger_watch *watch = claimed(ledger, claim);
+
+	if (!watch)
+		return false;
+	watch->progress++;
+	if (watch->tid != tid)
+		watch->tid = tid;
+	struct slot_set had = home_of(watch);
+	if (slots_equal(&had, home) && watch->state == LEDGER_WATCH_LIVE)
+		return true;
+	for (int w = 0; w < SLOTS_WORDS; w++)
+		watch->home[w] = home->word[w];
+	watch->state = LEDGER_WATCH_LIVE;
+	ledger_changed(ledger);
+	return true;
+}
+
+void ledger_watched(const struct ledger *ledger, struct slot_set *watched)
+{
+	*watched = (struct slot_set){0};
+	for (int i = 0; i < LEDGER_WATCHES_MAX; i++) {
+		if (ledger->watch[i].state != LEDGER_WATCH_LIVE)
+			continue;
+		struct slot_set home = home_of(&ledger->watch[i]);
+		slots_join(watched, &home);
+	}
+}
+
+void ledger_steer_input(const struct ledger *ledger, struct steer_input *input)
+{
+	unsigned count = ledger->slot_count;
+
+	input->slot_count = count <= SLOTS_MAX ? count : 0;
+	for (unsigned s = 0; s < input->slot_count; s++)
+		input->slot_cpu[s] = ledger->slot_cpu[s] % CPU_SETSIZE;
+	CPU_ZERO(&input->arrivals);
+	for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (ledger->arrivals[cpu / 64] >> (cpu % 64) & 1)
+			CPU_SET(cpu, &input->arrivals);
+	input->watched = (struct slot_set){0};
+	if (ledger_is_steering(ledger))
+		ledger_watched(ledger, &input->watched);
+}
+
+void ledger_gate(const struct ledger *ledger, struct steer_gate *gate)
+{
+	unsigned count = ledger->nic_count;
+
+	gate->nic_count = count <= STEER_NICS_MAX ? count : 0;
+	for (unsigned i = 0; i < gate->nic_count; i++)
+		gate->ifindex[i] = ledger->nic_ifindex[i];
+	gate->member_base = ledger->member_base;
+	gate->common_base = ledger->common_base;
+	gate->common_count = ledger->common_count ? ledger->common_count : 1;
+}
+
+static bool holds_waiting(const struct ledger_watch *watch, const struct slot_set *waiting)
+{
+	struct slot_set home = home_of(watch);
+	uint64_t both = 0;
+
+	for (int w = 0; w < SLOTS_WORDS; w++)
+		both |= home.word[w] & waiting->word[w];
+	return both;
+}
+
+/* True the second time in a row that connections wait at its slots while it did not move: a worker
+ * that merely sleeps wakes up more often than this is called. */
+static bool is_stuck(struct ledger_watch *watch, const struct slot_set *waiting)
+{
+	uint32_t progress = watch->progress;
+	bool suspect = watch->suspect && watch->seen_progress == progress;
+
+	watch->suspect = holds_waiting(watch, waiting);
+	watch->seen_progress = progress;
+	return suspect && watch->suspect;
+}
+
+struct slot_set ledger_check(struct ledger *ledger, const struct slot_set *waiting,
+			     bool (*alive)(int pid, int tid))
+{
+	struct slot_set watched, left = *waiting;
+	bool changed = false;
+
+	for (int i = 0; i < LEDGER_WATCHES_MAX; i++) {
+		struct ledger_watch *watch = &ledger->watch[i];
+		uint32_t state = watch->state, next = state;
+
+		if (state != LEDGER_WATCH_LIVE && state != LEDGER_WATCH_STUCK)
+			continue;
+		if (!alive(watch->pid, watch->tid))
+			next = LEDGER_WATCH_FREE;
+		else if (state == LEDGER_WATCH_LIVE && is_stuck(watch, waiting))
+			next = LEDGER_WATCH_STUCK;
+		/* Its own thread may be changing it right now: then that holds. */
+		if (next != state)
+			changed |= atomic_compare_exchange_strong(&watch->state, &state, next);
+	}
+	if (changed)
+		ledger_changed(ledger);
+	ledger_watched(ledger, &watched);
+	for (int w = 0; w < SLOTS_WORDS; w++)
+		left.word[w] &= ~watched.word[w];
+	return left;
+}

@@ -1,0 +1,108 @@
+/* Who watches which slot of a listener's group: shared by every process that holds the group.
+ *
+ * A memfd that travels with the sockets it describes. What the program of the group must be is a
+ * pure function of it, so whoever notices a change may attach the new program: entries are changed
+ * with single atomic operations, then the generation is raised, and whoever attached for an older
+ * generation does it again. There is no lock that a killed process could take along.
+ *
+ * The memory is written by every process of the application, of which none can be trusted to be
+ * whole: readers check every number they take from it. */
+#pragma once
+#include "shim/decide/slots.h"
+#include "shim/decide/steer_program.h"
+#include <sched.h>
+#include <stdatomic.h>
+
+#define LEDGER_ABI         1
+#define LEDGER_WATCHES_MAX 512
+
+enum ledger_watch_state {
+	LEDGER_WATCH_FREE,
+	LEDGER_WATCH_CLAIMED, /* being filled in */
+	LEDGER_WATCH_LIVE,
+	LEDGER_WATCH_STUCK, /* has not moved while a connection waited; its slots are served by
+			       others */
+};
+
+/* One epoll instance (or its stand-in) that the group's listeners are watched with. */
+struct ledger_watch {
+	_Atomic uint32_t state;
+	_Atomic uint32_t progress; /* raised by its thread each time around */
+	_Atomic uint32_t claim;    /* raised by each claim */
+	_Atomic int32_t pid, tid;
+	_Atomic uint64_t home[SLOTS_WORDS];
+	_Atomic uint32_t suspect, seen_progress; /* of the last ledger_check() */
+} __attribute__((aligned(64)));
+
+struct ledger {
+	uint32_t magic, abi, size;
+	uint32_t owner_uid; /* user whose sockets the members are */
+	uint32_t slot_count;
+	uint16_t slot_cpu[SLOTS_MAX];
+
+	_Atomic uint32_t generation;  /* of what the program is made from */
+	_Atomic uint32_t attached;    /* generation the attached program was made from */
+	_Atomic uint32_t off;         /* `rssshim off`: everything to the common sockets */
+	_Atomic uint32_t stand_aside; /* for good: the application steers its sockets itself */
+	_Atomic uint32_t suspended; /* the application ended its listening, the members' with it */
+	_Atomic uint32_t member_base, common_base, common_count;
+	_Atomic uint64_t checked_ms; /* when somebody last looked for dead and stuck workers */
+	_Atomic uint32_t looks;
+	_Atomic int accepting; /* thread inside accept() of a blocking common socket; 0: none */
+
+	/* The interfaces that spread over receive queues, and the CPUs of those. */
+	_Atomic uint32_t nic_count;
+	_Atomic uint32_t nic_ifindex[STEER_NICS_MAX];
+	_Atomic uint64_t arrivals[CPU_SETSIZE / 64];
+
+	struct ledger_watch watch[LEDGER_WATCHES_MAX];
+};
+
+/* Makes one in a new memfd. Returns the descriptor (ours to place) or -errno. */
+int ledger_create(struct ledger **ledger, uint32_t owner_uid, unsigned slot_count,
+		  const uint16_t *slot_cpu);
+/* Maps the ledger behind a descriptor somebody gave us. Returns 0, or -errno: -EPROTO where it is
+ * not a ledger, or one of another version: then stand aside. */
+int ledger_map(int fd, struct ledger **ledger);
+void ledger_unmap(struct ledger *ledger);
+
+void ledger_set_nics(struct ledger *ledger, unsigned count, const uint32_t *ifindex,
+		     const cpu_set_t *arrivals);
+
+/* An entry that was claimed, and which of its claims it was: entries of threads taken for dead are
+ * given to others. watch -1: none. */
+struct ledger_claim {
+	int watch;
+	uint32_t claim;
+};
+
+/* Claims an entry for this thread; watch is -1 where all are in use. */
+struct ledger_claim ledger_claim(struct ledger *ledger, int pid, int tid);
+void ledger_release(struct ledger *ledger, struct ledger_claim claim);
+/* Still alive: moved, and waited on by that thread. Says which slots the thread is home to where
+ * that differs; revives a stuck entry. Returns false once the claim is lost. */
+bool ledger_report(struct ledger *ledger, struct ledger_claim claim, int tid,
+		   const struct slot_set *home);
+
+/* Slots that a live, moving worker is home to. */
+void ledger_watched(const struct ledger *ledger, struct slot_set *watched);
+void ledger_steer_input(const struct ledger *ledger, struct steer_input *input);
+void ledger_gate(const struct ledger *ledger, struct steer_gate *gate);
+
+/* One look at the workers. waiting: slots whose queue holds connections at this moment.
+ * Frees the entries of threads that are gone (alive says so), marks those stuck that did not move
+ * since a connection was already waiting at the look before.
+ * Returns the slots whose waiting connections nobody moving is home to. */
+struct slot_set ledger_check(struct ledger *ledger, const struct slot_set *waiting,
+			     bool (*alive)(int pid, int tid));
+
+/* Whether connections are steered to members at all at the moment. */
+static inline bool ledger_is_steering(const struct ledger *ledger)
+{
+	return !ledger->off && !ledger->stand_aside && !ledger->suspended;
+}
+
+static inline void ledger_changed(struct ledger *ledger)
+{
+	atomic_fetch_add(&ledger->generation, 1);
+}

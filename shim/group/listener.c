@@ -1,0 +1,340 @@
+#include "shim/group/listener.h"
+#include "shim/group/door.h"
+#include "shim/group/watch.h"
+#include "shim/kernel/log.h"
+#include "shim/kernel/reuseport.h"
+#include "shim/kernel/sys.h"
+#include "shim/process/fd_table.h"
+#include "shim/process/runtime.h"
+#include "shim/process/self.h"
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+/* Two instances that start at once: one builds the group, the other waits for it that long. */
+#define BUILDING_TRIES   20
+#define BUILDING_WAIT_NS 10000000L
+
+static struct listener listeners[LISTENERS_MAX];
+
+struct listener *listener_at(int number)
+{
+	return &listeners[number % LISTENERS_MAX];
+}
+
+struct group *listener_group(int number)
+{
+	return group_at(listener_at(number)->group);
+}
+
+int listener_known(int fd)
+{
+	struct fd_word word = fd_get(fd);
+
+	return word.kind == FD_LISTENER ? (int)word.value : -1;
+}
+
+/* SO_RCVTIMEO in milliseconds; 0 there means for ever. */
+static int accept_timeout(int fd)
+{
+	struct timeval timeout = {0};
+	socklen_t length = sizeof(timeout);
+
+	socket_get(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, &length);
+	return timeout.tv_sec || timeout.tv_usec
+		       ? (int)(timeout.tv_sec * 1000 + (timeout.tv_usec + 999) / 1000)
+		       : -1;
+}
+
+static int listener_new(int fd, struct group *group, bool app_reuseport)
+{
+	for (int i = 0; i < LISTENERS_MAX; i++) {
+		if (listeners[i].in_use)
+			continue;
+		if (!fd_set_word(fd, FD_LISTENER, (uint32_t)i))
+			return -1;
+		listeners[i] = (struct listener){.in_use = 1,
+						 .group = (uint16_t)group_number(group),
+						 .app_reuseport = app_reuseport,
+						 .timeout_ms = accept_timeout(fd),
+						 .descriptors = 1};
+		group->listeners++;
+		return i;
+	}
+	return -1;
+}
+
+static void pause_briefly(void)
+{
+	struct timespec wait = {.tv_nsec = BUILDING_WAIT_NS};
+
+	sys(SYS_nanosleep, &wait, NULL);
+}
+
+static void say_unsteered(int fd, const char *why, int error)
+{
+	struct socket_address address;
+
+	socket_local(fd, &address);
+	if (error == -ENODEV)
+		log_info("port %u is not steered: %s", socket_port(&address), why);
+	else
+		log_warn("port %u is not steered: %s refused (error %d)", socket_port(&address),
+			 why, -error);
+}
+
+/* The group for a socket with SO_REUSEPORT: that of its address in this process or another, else,
+ * where it is the first, a new one. */
+static struct group *join_or_build(int fd, int backlog, bool listening, bool *built)
+{
+	struct socket_address address;
+	const char *why = "getsockname";
+	int error = socket_local(fd, &address);
+
+	for (int i = 0; !error && i < BUILDING_TRIES; i++) {
+		bool exists = false;
+		struct group *group = group_find(&address);
+		if (!group)
+			group = door_ask(fd, &exists);
+		if (group)
+			return group;
+		if (exists)
+			break;
+		/* Sockets that are in the kernel's group already have indexes we cannot know. */
+		if (reuseport_count(&address) != 0) {
+			why = "others listen on that address:";
+			error = -EADDRINUSE;
+			break;
+		}
+		group = group_build(fd, backlog, listening, &why, &error);
+		*built = group;
+		if (group)
+			return group;
+		if (error != -EADDRINUSE)
+			break;
+		error = 0;
+		pause_briefly();
+	}
+	say_unsteered(fd, why, error ? error : -ETIMEDOUT);
+	return NULL;
+}
+
+static struct group *build(int fd, int backlog, bool listening)
+{
+	const char *why;
+	int error;
+	struct group *group = group_build(fd, backlog, listening, &why, &error);
+
+	if (!group)
+		say_unsteered(fd, why, error);
+	return group;
+}
+
+static bool is_port_wanted(int fd)
+{
+	struct socket_address address;
+	uint16_t port;
+
+	return !socket_local(fd, &address) && (port = socket_port(&address)) &&
+	       policy_port_listed(&runtime_policy()->listen_ports, port);
+}
+
+static bool is_ours_to_group(int fd)
+{
+	int owner = socket_owner(fd);
+
+	if (owner == (int)sys(SYS_geteuid))
+		return true;
+	log_once(LOG_LEVEL_WARN,
+		 "a listener belongs to user %d, and the kernel groups sockets of one user only: "
+		 "its connections stay on the common queue",
+		 owner);
+	return false;
+}
+
+/* One that listens already, and that this process has not seen before. */
+static int adopt(int fd)
+{
+	bool app_reuseport = socket_get_int(fd, SOL_SOCKET, SO_REUSEPORT, 0) == 1;
+	struct self_guard guard;
+	struct group *group = NULL;
+	bool exists = false;
+	int number = -1;
+
+	runtime_discover();
+	self_lock(&guard);
+	number = listener_known(fd); /* another thread may have been first */
+	if (number < 0) {
+		group = door_ask(fd, &exists);
+		/* With the option set it is the application's own group, or that of a process that
+		 * does not answer: then there must be no second one. */
+		if (!group && !exists && !app_reuseport && is_ours_to_group(fd))
+			group = build(fd, SOMAXCONN, true);
+		if (group)
+			number = listener_new(fd, group, app_reuseport && !exists);
+		if (number < 0)
+			fd_set_word(fd, FD_PLAIN, 0);
+	}
+	self_unlock(&guard);
+	return number;
+}
+
+int listener_of(int fd)
+{
+	struct fd_word word = fd_get(fd);
+
+	if (word.kind == FD_LISTENER)
+		return (int)word.value;
+	if (word.kind != FD_UNKNOWN || fd < 0)
+		return -1;
+	if (runtime_policy()->listen_steer && socket_is_listening(fd) && socket_is_tcp(fd) &&
+	    is_port_wanted(fd) && !self_is_borrowed())
+		return adopt(fd);
+	fd_set_word(fd, FD_PLAIN, 0);
+	return -1;
+}
+
+void listener_share(int fd, const struct sockaddr *address, socklen_t length)
+{
+	struct socket_address wanted = {.length = length};
+	uint16_t port;
+
+	if (length > sizeof(wanted.storage) || length < sizeof(struct sockaddr_in))
+		return;
+	memcpy(&wanted.storage, address, length);
+	port = socket_port(&wanted);
+	if (port && policy_port_listed(&runtime_policy()->listen_ports, port) && socket_is_tcp(fd))
+		socket_set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+}
+
+static int listen_again(int number, int fd, int backlog, int (*real_listen)(int, int))
+{
+	struct group *group = listener_group(number);
+	struct self_guard guard;
+
+	self_lock(&guard);
+	group_listen(group, backlog);
+	self_unlock(&guard);
+	return real_listen(fd, backlog);
+}
+
+int listener_listen(int fd, int backlog, int (*real_listen)(int, int))
+{
+	int number = listener_known(fd);
+	struct self_guard guard;
+	bool built = true;
+
+	if (self_is_borrowed())
+		return real_listen(fd, backlog);
+	if (number >= 0)
+		return listen_again(number, fd, backlog, real_listen);
+	if (!runtime_policy()->listen_steer || !socket_is_tcp(fd) || socket_is_listening(fd) ||
+	    !is_port_wanted(fd) || !is_ours_to_group(fd))
+		return real_listen(fd, backlog);
+
+	runtime_discover();
+	self_lock(&guard);
+	bool app_reuseport = socket_get_int(fd, SOL_SOCKET, SO_REUSEPORT, 0) == 1;
+	struct group *group = app_reuseport ? join_or_build(fd, backlog, false, &built)
+					    : build(fd, backlog, false);
+	int ret = real_listen(fd, backlog);
+	if (group && ret < 0 && !group->listeners) {
+		group_drop(group);
+		if (!app_reuseport)
+			socket_set_int(fd, SOL_SOCKET, SO_REUSEPORT, 0);
+	} else if (group && !ret) {
+		number = listener_new(fd, group, app_reuseport);
+		if (!built || group->listeners > 1)
+			group_recount(group);
+		group_publish_if_changed(group);
+		log_info("port %u: %u members", socket_port(&group->address), group->slot_count);
+	}
+	self_unlock(&guard);
+	return ret;
+}
+
+void listener_close(int fd)
+{
+	int number = listener_known(fd);
+	struct self_guard guard;
+
+	if (number < 0 || self_is_borrowed())
+		return;
+	struct listener *listener = listener_at(number);
+	struct group *group = listener_group(number);
+	self_lock(&guard);
+	fd_forget(fd);
+	if (listener->in_use && --listener->descriptors == 0) {
+		watch_forget_listener(number);
+		listener->in_use = 0;
+		/* Whoever stays must not wait for connections at slots that nobody watches. */
+		group_publish_if_changed(group);
+		if (--group->listeners == 0)
+			group_drop(group);
+	}
+	self_unlock(&guard);
+}
+
+void listener_duplicated(int number, int fd)
+{
+	if (self_is_borrowed())
+		return;
+	listener_at(number)->descriptors++;
+	fd_set_word(fd, FD_LISTENER, (uint32_t)number);
+}
+
+void listener_stopped(int number)
+{
+	struct group *group = listener_group(number);
+	struct self_guard guard;
+
+	self_lock(&guard);
+	/* The application's other sockets of that address go on. */
+	if (reuseport_count(&group->address) <= (int)group->slot_count)
+		group_unlisten(group);
+	self_unlock(&guard);
+}
+
+/* Options by which an application steers a group itself. */
+static bool is_own_steering(int level, int name)
+{
+	return level == SOL_SOCKET &&
+	       (name == SO_ATTACH_REUSEPORT_CBPF || name == SO_ATTACH_REUSEPORT_EBPF ||
+		name == SO_DETACH_REUSEPORT_BPF || name == SO_INCOMING_CPU);
+}
+
+void listener_option_set(int number, int level, int name, const void *value, socklen_t length)
+{
+	struct group *group = listener_group(number);
+
+	if (level == SOL_SOCKET && name == SO_REUSEPORT) {
+		int on = 0;
+		memcpy(&on, value, length < sizeof(on) ? length : sizeof(on));
+		listener_at(number)->app_reuseport = on;
+		/* The group needs it; the application reads back what it set. */
+		return;
+	}
+	if (is_own_steering(level, name)) {
+		struct self_guard guard;
+		self_lock(&guard);
+		group->ledger->stand_aside = 1;
+		group_unlisten(group);
+		self_unlock(&guard);
+		log_once(
+			LOG_LEVEL_WARN,
+			"port %u: the application steers its sockets itself, the shim stands aside",
+			socket_port(&group->address));
+		return;
+	}
+	group_set_option(group, level, name, value, length);
+	if (level == SOL_SOCKET && name == SO_RCVTIMEO)
+		listener_at(number)->timeout_ms = accept_timeout(group->member[0]);
+}
+
+void listener_option_read(int number, int level, int name, void *value, const socklen_t *length)
+{
+	if (level == SOL_SOCKET && name == SO_REUSEPORT && *length >= sizeof(int)) {
+		int on = listener_at(number)->app_reuseport;
+		memcpy(value, &on, sizeof(on));
+	}
+}

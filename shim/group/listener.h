@@ -1,0 +1,42 @@
+/* The application's listening sockets: what it did with them, and which group stands behind. */
+#pragma once
+#include "shim/group/group.h"
+
+#define LISTENERS_MAX 512
+
+struct listener {
+	_Atomic int in_use;
+	uint16_t group;
+	bool app_reuseport;           /* what the application believes SO_REUSEPORT to be */
+	_Atomic int timeout_ms;       /* SO_RCVTIMEO, how long accept() may block; -1: for ever */
+	_Atomic uint32_t descriptors; /* numbers of it in this process */
+};
+
+/* The number of the listener behind a descriptor, -1 if none that is steered. Looks at a descriptor
+ * never seen before, once: one that arrived listening (socket activation, exec, SCM_RIGHTS) becomes
+ * a listener here. */
+int listener_of(int fd);
+/* The same without looking: for calls that concern any descriptor. */
+int listener_known(int fd);
+
+struct listener *listener_at(int number);
+struct group *listener_group(int number);
+
+/* listen(): makes or joins the group, around the real call. Result and errno are the real call's.
+ */
+int listener_listen(int fd, int backlog, int (*real_listen)(int, int));
+
+/* bind() follows: where the policy lets instances share the address, makes the kernel let them. */
+void listener_share(int fd, const struct sockaddr *address, socklen_t length);
+
+/* A descriptor is about to be closed or overwritten. */
+void listener_close(int fd);
+/* fd now is another number of the listener. */
+void listener_duplicated(int number, int fd);
+/* The application ended its listening: shutdown(SHUT_RD), connect(AF_UNSPEC). */
+void listener_stopped(int number);
+
+/* setsockopt() on it succeeded. */
+void listener_option_set(int number, int level, int name, const void *value, socklen_t length);
+/* getsockopt() on it: corrects what only the shim changed. */
+void listener_option_read(int number, int level, int name, void *value, const socklen_t *length);

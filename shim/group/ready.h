@@ -1,0 +1,27 @@
+/* Members that epoll_wait() reported to this thread and accept() has yet to empty.
+ *
+ * It is what makes a connection through a member cost no extra system call: accept() on the
+ * application's descriptor goes straight to the member that has one. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#define READY_MAX 32
+
+struct ready_member {
+	uint16_t group, slot;
+	bool edge; /* reported once: must be kept until it is empty */
+};
+
+struct ready {
+	unsigned count;
+	struct ready_member member[READY_MAX];
+};
+
+extern __thread struct ready ready;
+
+/* Returns false where there is no room. */
+bool ready_add(struct ready_member member);
+/* Before the next wait: what is level-triggered will be reported again. */
+void ready_forget_levels(void);
+void ready_remove(unsigned at);

@@ -1,0 +1,211 @@
+#include "shim/group/registration.h"
+#include "shim/group/mark.h"
+#include "shim/kernel/sys.h"
+#include "shim/process/self.h"
+#include <errno.h>
+#include <stddef.h>
+
+/* Every so many looks the application's sockets are counted anew: a dump over netlink. */
+#define LOOK_MS       250
+#define RECOUNT_LOOKS 16
+
+static struct registration registrations[REGISTRATIONS_MAX];
+
+struct registration *registration_at(unsigned number)
+{
+	return &registrations[number % REGISTRATIONS_MAX];
+}
+
+static unsigned number_of(const struct registration *reg)
+{
+	return (unsigned)(reg - registrations);
+}
+
+struct registration *registration_new(int fd, int listener, const struct epoll_event *event)
+{
+	for (unsigned i = 0; i < REGISTRATIONS_MAX; i++) {
+		struct registration *reg = &registrations[i];
+		if (reg->in_use)
+			continue;
+		reg->listener = listener;
+		reg->fd = fd;
+		reg->added = reg->draining = (struct slot_set){0};
+		reg->has_door = false;
+		reg->claim.watch = -1;
+		reg->epoch = self_epoch();
+		reg->settled_events = 0;
+		registration_update(reg, event);
+		reg->in_use = 1;
+		return reg;
+	}
+	return NULL;
+}
+
+void registration_update(struct registration *reg, const struct epoll_event *event)
+{
+	reg->events = event->events;
+	reg->data = event->data.u64;
+	reg->fired = 0;
+	reg->present = 1;
+}
+
+bool registration_is_changed(const struct registration *reg)
+{
+	return !reg->present || reg->events != reg->settled_events ||
+	       reg->data != reg->settled_data || reg->events & EPOLLONESHOT;
+}
+
+/* A member is watched like the listener: edge or level, once or always. Several workers of one CPU
+ * share it: only one of them shall wake up, and EPOLLEXCLUSIVE excludes EPOLLONESHOT. */
+static uint32_t member_events(uint32_t events)
+{
+	uint32_t how = events & (EPOLLET | EPOLLONESHOT | EPOLLWAKEUP);
+
+	if (!(events & EPOLLIN))
+		return 0;
+	return EPOLLIN | how | (events & EPOLLONESHOT ? 0 : (uint32_t)EPOLLEXCLUSIVE);
+}
+
+static int control(int epfd, int op, int fd, uint32_t events, struct mark mark)
+{
+	struct epoll_event event = {.events = events, .data.u64 = mark_make(mark)};
+
+	return (int)sys(SYS_epoll_ctl, epfd, op, fd, &event);
+}
+
+static void put_member(struct registration *reg, int epfd, const struct group *group, unsigned slot)
+{
+	struct mark mark = {MARK_MEMBER, number_of(reg), (uint16_t)slot};
+	uint32_t events = member_events(reg->events);
+	int fd = group->member[slot];
+
+	/* An entry with EPOLLEXCLUSIVE cannot be modified. */
+	control(epfd, EPOLL_CTL_DEL, fd, 0, mark);
+	if (events && !control(epfd, EPOLL_CTL_ADD, fd, events, mark))
+		slot_add(&reg->added, slot);
+}
+
+void registration_take_out(struct registration *reg, int epfd, const struct group *group,
+			   unsigned slot)
+{
+	slot_remove(&reg->added, slot);
+	/* In a child of a fork the instance is the parent's, and so are its entries. */
+	if (reg->epoch == self_epoch())
+		control(epfd, EPOLL_CTL_DEL, group->member[slot], 0, (struct mark){0});
+}
+
+/* Only what could be added counts as home. */
+static void tell_ledger(struct registration *reg, struct ledger *ledger, bool inherited)
+{
+	int tid = self_tid();
+
+	/* The entry that a child of a fork inherits is its parent's. */
+	if (!inherited && ledger_report(ledger, reg->claim, tid, &reg->added))
+		return;
+	reg->claim.watch = -1;
+	if (!slots_empty(&reg->added)) {
+		reg->claim = ledger_claim(ledger, self_pid(), tid);
+		ledger_report(ledger, reg->claim, tid, &reg->added);
+	}
+}
+
+void registration_settle(struct registration *reg, int epfd, struct group *group,
+			 const struct slot_set *home)
+{
+	bool inherited = reg->epoch != self_epoch();
+	bool renew = inherited || reg->events != reg->settled_events ||
+		     (reg->events & EPOLLONESHOT && !reg->fired);
+	struct mark door = {.kind = MARK_DOOR, .registration = number_of(reg)};
+
+	/* The ledger says nothing before the members are really watched. */
+	reg->epoch = self_epoch();
+	for (unsigned s = 0; s < group->slot_count; s++) {
+		bool in = slot_in(&reg->added, s), wanted = slot_in(home, s);
+		if (wanted && (!in || renew))
+			put_member(reg, epfd, group, s);
+		else if (in && !wanted)
+			registration_take_out(reg, epfd, group, s);
+	}
+	if (!reg->has_door && group->door >= 0) {
+		control(epfd, EPOLL_CTL_ADD, group->door, EPOLLIN | EPOLLEXCLUSIVE, door);
+		reg->has_door = true;
+	}
+	tell_ledger(reg, group->ledger, inherited);
+	reg->settled_events = reg->events;
+	reg->settled_data = reg->data;
+}
+
+int registration_put_listener(struct registration *reg, int epfd)
+{
+	struct mark mark = {.kind = MARK_LISTENER, .registration = number_of(reg)};
+	int ret = control(epfd, EPOLL_CTL_ADD, reg->fd, EPOLLIN | EPOLLEXCLUSIVE, mark);
+
+	if (ret)
+		return ret;
+	reg->events = EPOLLIN;
+	reg->data = mark_make(mark);
+	reg->present = 1;
+	return 0;
+}
+
+/* The entry of a process of another pid name space looks dead: it takes it back the next time. */
+static bool is_alive(int pid, int tid)
+{
+	return sys(SYS_tgkill, pid, tid, 0) != -ESRCH;
+}
+
+struct slot_set registration_look(struct registration *reg, struct group *group, uint64_t now_ms)
+{
+	struct ledger *ledger = group->ledger;
+	uint64_t last = ledger->checked_ms;
+	struct slot_set waiting;
+
+	if (now_ms - last < LOOK_MS ||
+	    !atomic_compare_exchange_strong(&ledger->checked_ms, &last, now_ms))
+		return reg->draining;
+	if (++ledger->looks % RECOUNT_LOOKS == 0)
+		group_recount(group);
+	/* A thread killed inside accept() leaves its claim behind. */
+	int accepting = ledger->accepting;
+	if (accepting && sys(SYS_tkill, accepting, 0) == -ESRCH)
+		atomic_compare_exchange_strong(&ledger->accepting, &accepting, 0);
+	waiting = group_waiting(group);
+	return ledger_check(ledger, &waiting, is_alive);
+}
+
+void registration_withdraw(struct registration *reg, int epfd, struct group *group)
+{
+	struct mark none = {0};
+
+	reg->present = 0;
+	if (reg->epoch == self_epoch())
+		ledger_release(group->ledger, reg->claim);
+	reg->claim.watch = -1;
+	for (unsigned s = 0; s < group->slot_count; s++)
+		if (slot_in(&reg->added, s))
+			registration_take_out(reg, epfd, group, s);
+	if (reg->has_door && reg->epoch == self_epoch())
+		control(epfd, EPOLL_CTL_DEL, group->door, 0, none);
+	reg->has_door = false;
+}
+
+void registration_end(struct registration *reg, int epfd, struct group *group)
+{
+	/* The listener's closing may have withdrawn it, and its group may be gone. */
+	if (reg->claim.watch >= 0 || !slots_empty(&reg->added) || reg->has_door)
+		registration_withdraw(reg, epfd, group);
+	reg->in_use = 0;
+}
+
+bool registration_arm(struct registration *reg, int epfd)
+{
+	int fired = 0;
+
+	if (!(reg->events & EPOLLONESHOT))
+		return true;
+	if (!atomic_compare_exchange_strong(&reg->fired, &fired, 1))
+		return false;
+	struct epoll_event silent = {.events = EPOLLONESHOT, .data.u64 = reg->data};
+	sys(SYS_epoll_ctl, epfd, EPOLL_CTL_MOD, reg->fd, &silent);
+	return true;
+}

@@ -1,0 +1,58 @@
+/* A listener in an epoll instance, and the members that stand beside it there. */
+#pragma once
+#include "shim/group/group.h"
+#include <sys/epoll.h>
+
+#define REGISTRATIONS_MAX 4096
+
+struct registration {
+	_Atomic int in_use;
+	int listener;
+	int fd; /* the application's number of the listener */
+	struct registration *_Atomic next;
+
+	/* What the application registered; written by any thread, as epoll_ctl() is. */
+	_Atomic int present;
+	_Atomic uint32_t events;
+	_Atomic uint64_t data;
+	_Atomic int fired; /* EPOLLONESHOT: reported, not yet armed again */
+
+	/* What was made of it by the thread that waits. */
+	uint32_t settled_events;
+	uint64_t settled_data;
+	uint32_t epoch;            /* process that added the members (self_epoch) */
+	struct ledger_claim claim; /* its entry in the group's ledger */
+	struct slot_set
+		added; /* members in the instance: the home of the thread that waits on it */
+	bool has_door;
+	struct slot_set draining; /* slots with connections that nobody else will take */
+};
+
+struct registration *registration_at(unsigned number);
+
+/* Under self_lock(). NULL where all are in use. */
+struct registration *registration_new(int fd, int listener, const struct epoll_event *event);
+/* EPOLL_CTL_ADD or MOD of one that is known. */
+void registration_update(struct registration *reg, const struct epoll_event *event);
+/* Whether settle would have something to do. */
+bool registration_is_changed(const struct registration *reg);
+
+/* Makes the instance hold exactly the members of home, tells the ledger. Under self_lock(). */
+void registration_settle(struct registration *reg, int epfd, struct group *group,
+			 const struct slot_set *home);
+/* In a private instance: registers the listener itself, for one thread to wake up at a time.
+ * Returns 0 or -errno. */
+int registration_put_listener(struct registration *reg, int epfd);
+/* If a look at the group's workers is due, looks; returns the slots to drain here. */
+struct slot_set registration_look(struct registration *reg, struct group *group, uint64_t now_ms);
+/* One member out, until it is settled again. */
+void registration_take_out(struct registration *reg, int epfd, const struct group *group,
+			   unsigned slot);
+/* Takes all members out and frees it. Under self_lock(). */
+void registration_end(struct registration *reg, int epfd, struct group *group);
+/* The same but keeps it in its list: the listener is gone. */
+void registration_withdraw(struct registration *reg, int epfd, struct group *group);
+
+/* A member reports. For EPOLLONESHOT: false if the application was told before, else silences the
+ * listener itself. */
+bool registration_arm(struct registration *reg, int epfd);

@@ -1,0 +1,233 @@
+#include "shim/group/stand_in.h"
+#include "shim/group/listener.h"
+#include "shim/kernel/sys.h"
+#include "shim/process/own_fd.h"
+#include "shim/process/self.h"
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <time.h>
+
+/* Listeners in one poll(); more are waited for as the application would without the shim. */
+#define EVENTS_MAX 16
+/* The array of poll() is copied to the stack. */
+#define POLL_MAX 1024
+/* How long an answer to "is this thread pinned" holds. */
+#define PINNED_MS 200
+
+static __thread struct {
+	uint32_t epoch; /* process that opened it */
+	int epfd;
+	int watch;
+	uint64_t asked_ms;
+	cpu_set_t mask;
+} instance;
+
+static pthread_key_t at_thread_end;
+static bool has_key;
+
+static void close_instance(void *unused)
+{
+	(void)unused;
+	if (instance.epoch != self_epoch())
+		return;
+	watch_closed((unsigned)instance.watch);
+	own_fd_close(instance.epfd);
+	instance.epoch = 0;
+}
+
+void stand_in_start(void)
+{
+	has_key = !pthread_key_create(&at_thread_end, close_instance);
+}
+
+static bool open_instance(void)
+{
+	if (instance.epoch == self_epoch())
+		return true;
+	int epfd = own_fd((int)sys(SYS_epoll_create1, 0));
+	if (epfd < 0)
+		return false;
+	instance.watch = watch_open_private(epfd);
+	if (instance.watch < 0 || !has_key || pthread_setspecific(at_thread_end, &instance)) {
+		own_fd_close(epfd);
+		return false;
+	}
+	instance.epfd = epfd;
+	own_fd_hold(&instance.epfd);
+	instance.epoch = self_epoch();
+	return true;
+}
+
+static bool is_home(const struct group *group)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	uint64_t ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	if (!instance.asked_ms || ms - instance.asked_ms >= PINNED_MS) {
+		CPU_ZERO(&instance.mask);
+		sys(SYS_sched_getaffinity, 0, sizeof(instance.mask), &instance.mask);
+		instance.asked_ms = ms;
+	}
+	struct slot_set home = group_home(group, &instance.mask);
+	return !slots_empty(&home);
+}
+
+int stand_in_open(int listener, int fd)
+{
+	const struct group *group = listener_group(listener);
+	struct self_guard guard;
+
+	if (!ledger_is_steering(group->ledger) || !is_home(group) || self_is_borrowed())
+		return -1;
+	if (!open_instance())
+		return -1;
+	if (watch_has((unsigned)instance.watch, fd, listener))
+		return instance.watch;
+	self_lock(&guard);
+	bool added = watch_add_private((unsigned)instance.watch, fd, listener);
+	self_unlock(&guard);
+	return added ? instance.watch : -1;
+}
+
+int stand_in_wait(const struct watch_call *call, int timeout_ms, const uint64_t *mask)
+{
+	long count = sys(SYS_epoll_pwait, instance.epfd, call->events, call->max_events, timeout_ms,
+			 mask, sizeof(*mask));
+
+	if (count >= 0)
+		return (int)count;
+	errno = (int)-count;
+	return -1;
+}
+
+/* As the kernel sees it: struct sigaction of libc has another layout. */
+struct kernel_action {
+	void (*handler)(int);
+	unsigned long flags;
+	void (*restorer)(void);
+	uint64_t mask;
+};
+
+bool stand_in_restarts(void)
+{
+	bool any = false;
+
+	for (int signal = 1; signal < 65; signal++) {
+		struct kernel_action action;
+		memset(&action, 0, sizeof(action));
+		if (sys(SYS_rt_sigaction, signal, NULL, &action, sizeof(action.mask)) < 0 ||
+		    action.handler == SIG_DFL || action.handler == SIG_IGN)
+			continue;
+		if (!(action.flags & SA_RESTART))
+			return false;
+		any = true;
+	}
+	return any;
+}
+
+bool stand_in_claim(const struct group *group, int fd)
+{
+	struct pollfd poll = {.fd = fd, .events = POLLIN};
+	struct timespec now = {0};
+	int nobody = 0;
+
+	if (!atomic_compare_exchange_strong(&group->ledger->accepting, &nobody, self_tid()))
+		return false;
+	if (sys(SYS_ppoll, &poll, 1, &now, NULL, 0) == 1)
+		return true;
+	stand_in_unclaim(group);
+	return false;
+}
+
+void stand_in_unclaim(const struct group *group)
+{
+	group->ledger->accepting = 0;
+}
+
+/* A poll() in progress: the listeners' places in the application's array are taken by ours. */
+struct poll_call {
+	struct watch_call watch; /* first: a wait function gets only that */
+	struct pollfd *fds;
+	nfds_t count;
+	nfds_t at; /* where our instance stands */
+	poll_fn wait_plain;
+	int others; /* descriptors of the application that are ready */
+};
+
+static int poll_once(const struct watch_call *watch, int timeout_ms, const uint64_t *mask)
+{
+	struct poll_call *call = (struct poll_call *)watch;
+	int ready = call->wait_plain(call->fds, call->count, timeout_ms, mask), ours = 0;
+
+	if (ready < 0)
+		return ready;
+	call->others = ready - !!call->fds[call->at].revents;
+	if (call->fds[call->at].revents)
+		ours = stand_in_wait(watch, 0, NULL);
+	if (ours > 0)
+		return ours;
+	/* An event of nobody's ends the wait for the sake of the others. */
+	watch->events[0] = (struct epoll_event){0};
+	return !!call->others;
+}
+
+static int find_listener(const struct pollfd *entry)
+{
+	return entry->fd >= 0 && entry->events & (POLLIN | POLLRDNORM) ? listener_known(entry->fd)
+								       : -1;
+}
+
+static int answer(struct pollfd *fds, const struct poll_call *call, int events)
+{
+	int total = 0;
+
+	for (nfds_t i = 0; i < call->count; i++) {
+		int listener = call->fds[i].fd == fds[i].fd ? -1 : find_listener(&fds[i]);
+		fds[i].revents = listener < 0 ? call->fds[i].revents : 0;
+		for (int e = 0; listener >= 0 && e < events; e++)
+			if (watch_event_listener(&call->watch.events[e]) == listener)
+				fds[i].revents = fds[i].events & (POLLIN | POLLRDNORM);
+		total += !!fds[i].revents;
+	}
+	return total;
+}
+
+int stand_in_poll(struct pollfd *fds, nfds_t count, int timeout_ms, const uint64_t *mask,
+		  poll_fn wait_plain)
+{
+	struct epoll_event events[EVENTS_MAX];
+	struct pollfd copy[POLL_MAX];
+	struct poll_call call = {.watch = {.wait = poll_once,
+					   .events = events,
+					   .max_events = EVENTS_MAX,
+					   .timeout_ms = timeout_ms,
+					   .mask = mask},
+				 .fds = copy,
+				 .count = count,
+				 .at = count,
+				 .wait_plain = wait_plain};
+	int watch = -1;
+
+	if (count > POLL_MAX)
+		return STAND_IN_NOT_NEEDED;
+	memcpy(copy, fds, count * sizeof(*fds));
+	for (nfds_t i = 0; i < count; i++) {
+		int listener = find_listener(&fds[i]);
+		int opened = listener < 0 ? -1 : stand_in_open(listener, fds[i].fd);
+		if (opened < 0)
+			continue;
+		watch = opened;
+		copy[i].fd = call.at == count ? instance.epfd : -1;
+		if (call.at == count)
+			call.at = i;
+	}
+	if (watch < 0)
+		return STAND_IN_NOT_NEEDED;
+	watch_keep_private((unsigned)watch, fds, count);
+	int ready = watch_wait((unsigned)watch, &call.watch);
+	return ready < 0 ? ready : answer(fds, &call, ready);
+}

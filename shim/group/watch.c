@@ -1,0 +1,284 @@
+#include "shim/group/watch.h"
+#include "shim/group/listener.h"
+#include "shim/group/ready.h"
+#include "shim/group/watch_state.h"
+#include "shim/kernel/sys.h"
+#include "shim/process/fd_table.h"
+#include "shim/process/self.h"
+#include <stddef.h>
+
+/* How long a thread sleeps at most: less than ledger looks are apart, so that a thread that did not
+ * move between two looks is not merely asleep. */
+#define SLEEP_MS 200
+
+/* A thread that waits where another one did takes the instance over; when that goes on, the
+ * instance is shared by a pool, and nobody's home. */
+#define TAKEOVERS_MAX 8
+
+static struct watch watches[WATCHES_MAX];
+static __thread int thread_watch; /* number + 1 of the instance this thread last waited on */
+
+static int watch_new(int epfd, bool private)
+{
+	for (int i = 0; i < WATCHES_MAX; i++) {
+		struct watch *watch = &watches[i];
+		if (watch->in_use)
+			continue;
+		watch->epfd = epfd;
+		watch->private = private;
+		watch->tid = 0;
+		watch->takeovers = watch->draining = 0;
+		watch->first = NULL;
+		watch->next_ms = 0;
+		watch->in_use = 1;
+		return i;
+	}
+	return -1;
+}
+
+static struct registration *find(const struct watch *watch, int fd, int listener)
+{
+	struct registration *reg = watch->first;
+
+	while (reg && !(reg->fd == fd && reg->listener == listener))
+		reg = reg->next;
+	return reg;
+}
+
+static void add_registration(int epfd, int fd, int listener, const struct epoll_event *event)
+{
+	struct fd_word word = fd_get(epfd);
+	int number = word.kind == FD_EPOLL ? (int)word.value : watch_new(epfd, false);
+	struct registration *reg = number < 0 ? NULL : registration_new(fd, listener, event);
+
+	if (!reg)
+		return;
+	reg->next = watches[number].first;
+	watches[number].first = reg;
+	watches[number].dirty = 1;
+	fd_set_word(epfd, FD_EPOLL, (uint32_t)number);
+}
+
+void watch_control(int epfd, int op, int fd, int listener, const struct epoll_event *event)
+{
+	struct fd_word word = fd_get(epfd);
+	struct registration *reg = NULL;
+	struct self_guard guard;
+
+	if (word.kind == FD_EPOLL)
+		reg = find(&watches[word.value], fd, listener);
+	if (reg) {
+		if (op == EPOLL_CTL_DEL)
+			reg->present = 0;
+		else
+			registration_update(reg, event);
+		watches[word.value].dirty = 1;
+	} else if (op != EPOLL_CTL_DEL && !self_is_borrowed()) {
+		self_lock(&guard);
+		add_registration(epfd, fd, listener, event);
+		self_unlock(&guard);
+	}
+}
+
+/* Puts the members of its home beside the listener, and says so in the ledger. */
+static void settle(struct watch *watch, struct registration *reg, const cpu_set_t *mask,
+		   uint64_t now)
+{
+	struct group *group = listener_group(reg->listener);
+	struct slot_set home = {0};
+
+	if (watch->takeovers < TAKEOVERS_MAX && ledger_is_steering(group->ledger))
+		home = group_home(group, mask);
+	registration_settle(reg, watch->epfd, group, &home);
+	reg->draining = registration_look(reg, group, now);
+	if (!slots_empty(&reg->draining))
+		watch->draining = 1;
+	group_publish_if_changed(group);
+}
+
+/* What is not on the hot path: changed registrations, a changed affinity, the look at others. */
+static void maintain(struct watch *watch, uint64_t now)
+{
+	struct registration *reg, *next, *_Atomic *link = &watch->first;
+	int tid = self_tid();
+	struct self_guard guard;
+	cpu_set_t mask;
+
+	if (self_is_borrowed())
+		return;
+	CPU_ZERO(&mask);
+	sys(SYS_sched_getaffinity, 0, sizeof(mask), &mask);
+	self_lock(&guard);
+	if (watch->tid != tid) {
+		if (watch->tid && watch->takeovers < TAKEOVERS_MAX)
+			watch->takeovers++;
+		watch->tid = tid;
+	}
+	watch->dirty = watch->draining = 0;
+	for (reg = watch->first; reg; reg = next) {
+		next = reg->next;
+		if (reg->present) {
+			settle(watch, reg, &mask, now);
+			link = &reg->next;
+		} else {
+			*link = next;
+			registration_end(reg, watch->epfd, listener_group(reg->listener));
+		}
+	}
+	watch->next_ms = now + SLEEP_MS;
+	self_unlock(&guard);
+}
+
+/* Whether registrations that were touched since the last wait differ from what was settled. */
+static bool is_changed(struct watch *watch)
+{
+	bool changed = false;
+
+	watch->dirty = 0;
+	for (struct registration *reg = watch->first; reg && !changed; reg = reg->next)
+		changed = registration_is_changed(reg);
+	return changed;
+}
+
+bool watch_begin(struct watch *watch, uint64_t now)
+{
+	thread_watch = (int)(watch - watches) + 1;
+	ready_forget_levels();
+	if (watch->dirty && is_changed(watch))
+		watch->next_ms = 0;
+	if (now >= watch->next_ms || watch->tid != self_tid())
+		maintain(watch, now);
+	return watch->draining;
+}
+
+struct watch *watch_at(unsigned number)
+{
+	return &watches[number % WATCHES_MAX];
+}
+
+static const struct slot_set *added_in(const struct watch *watch, int listener)
+{
+	for (const struct registration *reg = watch->first; reg; reg = reg->next)
+		if (reg->listener == listener && reg->present)
+			return &reg->added;
+	return NULL;
+}
+
+const struct slot_set *watch_of_thread(int listener)
+{
+	return thread_watch ? added_in(&watches[thread_watch - 1], listener) : NULL;
+}
+
+struct slot_set watch_of_process(int listener)
+{
+	struct slot_set all = {0};
+
+	for (int i = 0; i < WATCHES_MAX; i++) {
+		const struct slot_set *added =
+			watches[i].in_use ? added_in(&watches[i], listener) : NULL;
+		if (added)
+			slots_join(&all, added);
+	}
+	return all;
+}
+
+void watch_closed(unsigned number)
+{
+	struct watch *watch = watch_at(number);
+	struct registration *reg, *next;
+	struct self_guard guard;
+
+	if (self_is_borrowed())
+		return;
+	self_lock(&guard);
+	for (reg = watch->first; reg; reg = next) {
+		struct group *group = listener_group(reg->listener);
+		next = reg->next;
+		bool was_present = reg->present;
+		registration_end(reg, watch->epfd, group);
+		if (was_present)
+			group_publish_if_changed(group);
+	}
+	watch->first = NULL;
+	watch->in_use = 0;
+	self_unlock(&guard);
+}
+
+void watch_forget_listener(int listener)
+{
+	for (int i = 0; i < WATCHES_MAX; i++) {
+		if (!watches[i].in_use)
+			continue;
+		for (struct registration *reg = watches[i].first; reg; reg = reg->next) {
+			if (reg->listener != listener)
+				continue;
+			registration_withdraw(reg, watches[i].epfd, listener_group(listener));
+			if (watches[i].private)
+				sys(SYS_epoll_ctl, watches[i].epfd, EPOLL_CTL_DEL, reg->fd, NULL);
+		}
+		watches[i].dirty = 1;
+	}
+}
+
+void watch_take_out(const struct group *group, unsigned slot)
+{
+	for (int i = 0; i < WATCHES_MAX; i++) {
+		struct registration *reg = watches[i].in_use ? watches[i].first : NULL;
+		for (; reg; reg = reg->next) {
+			if (!reg->present || listener_group(reg->listener) != group)
+				continue;
+			registration_take_out(reg, watches[i].epfd, group, slot);
+			watches[i].next_ms = 0;
+		}
+	}
+}
+
+void watch_thread_moved(void)
+{
+	if (thread_watch)
+		watches[thread_watch - 1].next_ms = 0;
+}
+
+int watch_open_private(int epfd)
+{
+	return watch_new(epfd, true);
+}
+
+bool watch_has(unsigned number, int fd, int listener)
+{
+	const struct registration *reg = find(watch_at(number), fd, listener);
+
+	return reg && reg->present;
+}
+
+bool watch_add_private(unsigned number, int fd, int listener)
+{
+	struct watch *watch = watch_at(number);
+	struct epoll_event event = {.events = EPOLLIN};
+	struct registration *reg = find(watch, fd, listener);
+
+	if (!reg && (reg = registration_new(fd, listener, &event))) {
+		reg->next = watch->first;
+		watch->first = reg;
+	}
+	if (!reg || registration_put_listener(reg, watch->epfd) < 0)
+		return false;
+	watch->dirty = 1;
+	return true;
+}
+
+void watch_keep_private(unsigned number, const struct pollfd *fds, nfds_t count)
+{
+	struct watch *watch = watch_at(number);
+
+	for (struct registration *reg = watch->first; reg; reg = reg->next) {
+		nfds_t i = 0;
+		while (i < count && fds[i].fd != reg->fd)
+			i++;
+		if (i < count || !reg->present)
+			continue;
+		reg->present = 0;
+		sys(SYS_epoll_ctl, watch->epfd, EPOLL_CTL_DEL, reg->fd, NULL);
+		watch->dirty = 1;
+	}
+}

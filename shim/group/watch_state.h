@@ -1,0 +1,21 @@
+/* Shared by the two halves of the watches: what is registered (watch.c), waiting (watch_wait.c). */
+#pragma once
+#include "shim/group/registration.h"
+#include "shim/group/watch.h"
+
+struct watch {
+	_Atomic uint32_t in_use;
+	_Atomic uint32_t dirty; /* some registration was touched since the last wait */
+	_Atomic int tid;        /* thread that waits on it */
+	int epfd;
+	bool private;               /* ours, in place of one of the application's */
+	_Atomic uint32_t takeovers; /* how often another thread waited on it than before */
+	_Atomic uint64_t next_ms;   /* when to look after it again */
+	_Atomic uint32_t draining;  /* some registration has slots to drain */
+	struct registration *_Atomic first;
+};
+
+struct watch *watch_at(unsigned number);
+
+/* Before each wait. Returns whether slots are to be drained. */
+bool watch_begin(struct watch *watch, uint64_t now_ms);

@@ -1,0 +1,159 @@
+/* Waiting on an epoll instance that has listeners in it. */
+#include "shim/group/door.h"
+#include "shim/group/listener.h"
+#include "shim/group/mark.h"
+#include "shim/group/ready.h"
+#include "shim/group/watch_state.h"
+#include "shim/kernel/sys.h"
+#include <signal.h>
+#include <stddef.h>
+#include <time.h>
+
+#define NS_IN_MS 1000000u
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 * NS_IN_MS + (uint64_t)now.tv_nsec;
+}
+
+/* An event of a member becomes the application's event for its listener, once a batch.
+ * Returns false where there is nothing to tell the application. */
+static bool translate(struct watch *watch, const struct epoll_event *events, int before,
+		      struct epoll_event *event)
+{
+	struct mark mark = mark_of(event);
+	struct registration *reg = registration_at(mark.registration);
+
+	if (mark.kind == MARK_LISTENER)
+		return true;
+	if (!reg->present) {
+		watch->dirty = 1;
+		return false;
+	}
+	struct group *group = listener_group(reg->listener);
+	if (mark.kind == MARK_DOOR) {
+		door_answer(group);
+		return false;
+	}
+	if (!(event->events & EPOLLIN) || !registration_arm(reg, watch->epfd)) {
+		watch->dirty = 1;
+		return false;
+	}
+	ready_add((struct ready_member){.group = (uint16_t)group_number(group),
+					.slot = mark.slot,
+					.edge = reg->events & EPOLLET});
+	event->events &= EPOLLIN | EPOLLRDNORM;
+	event->data.u64 = reg->data;
+	for (int i = 0; i < before; i++)
+		if (events[i].data.u64 == reg->data)
+			return false;
+	return true;
+}
+
+/* Returns how many of the events are left for the application. */
+static int translate_all(struct watch *watch, struct epoll_event *events, int count)
+{
+	int kept = 0;
+
+	for (int i = 0; i < count; i++) {
+		struct epoll_event event = events[i];
+		if (!mark_is(&event) || translate(watch, events, kept, &event))
+			events[kept++] = event;
+	}
+	return kept;
+}
+
+/* Marks what of a registration's slots still has connections as ready. */
+static bool drain_one(struct registration *reg)
+{
+	const struct group *group = listener_group(reg->listener);
+	struct slot_set waiting = group_waiting(group);
+	bool any = false;
+
+	for (unsigned s = 0; s < group->slot_count; s++) {
+		if (!slot_in(&reg->draining, s))
+			continue;
+		if (slot_in(&waiting, s))
+			any |= ready_add((struct ready_member){
+				.group = (uint16_t)group_number(group), .slot = (uint16_t)s});
+		else
+			slot_remove(&reg->draining, s);
+	}
+	return any;
+}
+
+/* Connections that wait where nobody moves become events of their listener. */
+static int drain(struct watch *watch, struct epoll_event *events, int count, int max)
+{
+	bool left = false;
+
+	for (struct registration *reg = watch->first; reg; reg = reg->next) {
+		if (!reg->present || slots_empty(&reg->draining) || !drain_one(reg))
+			continue;
+		left = true;
+		if (count < max)
+			events[count++] =
+				(struct epoll_event){.events = EPOLLIN, .data.u64 = reg->data};
+	}
+	watch->draining = left;
+	return count;
+}
+
+/* How long the thread may sleep now. left_ms: -1 for ever. */
+static int slice_of(const struct watch *watch, uint64_t now_ms, int64_t left_ms)
+{
+	int64_t slice = (int64_t)(watch->next_ms - now_ms);
+
+	return (int)(left_ms < 0 || left_ms > slice ? slice : left_ms);
+}
+
+int watch_wait(unsigned number, const struct watch_call *call)
+{
+	struct watch *watch = watch_at(number);
+	uint64_t now = now_ns(), start = now, signals, all = ~UINT64_C(0);
+	const uint64_t *mask = call->mask;
+	int64_t left = call->timeout_ms;
+	bool sliced = false;
+	int count;
+
+	if (call->max_events <= 0)
+		return call->wait(call, call->timeout_ms, mask);
+	for (;;) {
+		bool draining = watch_begin(watch, now / NS_IN_MS);
+		int slice = slice_of(watch, now / NS_IN_MS, left);
+		count = call->wait(call, draining ? 0 : slice, mask);
+		if (count < 0)
+			break;
+		count = translate_all(watch, call->events, count);
+		if (draining)
+			count = drain(watch, call->events, count, call->max_events);
+		if (count)
+			break;
+		now = now_ns();
+		if (left >= 0)
+			left = call->timeout_ms - (int64_t)((now - start) / NS_IN_MS);
+		if (call->timeout_ms >= 0 && left <= 0)
+			break;
+		/* A signal that arrives between two slices of a wait must end it as it would have
+		 * ended a single one. So signals are blocked in between, and only the kernel lets
+		 * them in, while it waits. */
+		if (!sliced) {
+			sys(SYS_rt_sigprocmask, SIG_BLOCK, &all, &signals, sizeof(all));
+			mask = mask ? mask : &signals;
+			sliced = true;
+		}
+	}
+	if (sliced)
+		sys(SYS_rt_sigprocmask, SIG_SETMASK, &signals, NULL, sizeof(signals));
+	return count;
+}
+
+int watch_event_listener(const struct epoll_event *event)
+{
+	struct mark mark = mark_of(event);
+
+	return mark_is(event) ? registration_at(mark.registration)->listener : -1;
+}

@@ -1,0 +1,90 @@
+#include "shim/kernel/socket.h"
+#include "shim/kernel/sys.h"
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/stat.h>
+
+int socket_get(int fd, int level, int name, void *value, socklen_t *length)
+{
+	return (int)sys(SYS_getsockopt, fd, level, name, value, length);
+}
+
+int socket_set(int fd, int level, int name, const void *value, socklen_t length)
+{
+	return (int)sys(SYS_setsockopt, fd, level, name, value, length);
+}
+
+int socket_get_int(int fd, int level, int name, int fallback)
+{
+	int value = 0;
+	socklen_t length = sizeof(value);
+
+	return socket_get(fd, level, name, &value, &length) < 0 ? fallback : value;
+}
+
+int socket_set_int(int fd, int level, int name, int value)
+{
+	return socket_set(fd, level, name, &value, sizeof(value));
+}
+
+uint16_t socket_port(const struct socket_address *address)
+{
+	/* The port stands at the same place in both families. */
+	const struct sockaddr_in *in = (const struct sockaddr_in *)&address->storage;
+
+	return in->sin_family == AF_INET || in->sin_family == AF_INET6 ? ntohs(in->sin_port) : 0;
+}
+
+bool socket_address_equal(const struct socket_address *a, const struct socket_address *b)
+{
+	return a->length == b->length && a->length <= sizeof(a->storage) &&
+	       !memcmp(&a->storage, &b->storage, a->length);
+}
+
+int socket_local(int fd, struct socket_address *address)
+{
+	*address = (struct socket_address){.length = sizeof(address->storage)};
+	return (int)sys(SYS_getsockname, fd, &address->storage, &address->length);
+}
+
+bool socket_is_tcp(int fd)
+{
+	int domain = socket_get_int(fd, SOL_SOCKET, SO_DOMAIN, -1);
+
+	return (domain == AF_INET || domain == AF_INET6) &&
+	       socket_get_int(fd, SOL_SOCKET, SO_PROTOCOL, -1) == IPPROTO_TCP;
+}
+
+bool socket_is_listening(int fd)
+{
+	return socket_get_int(fd, SOL_SOCKET, SO_ACCEPTCONN, 0) == 1;
+}
+
+uint64_t socket_cookie(int fd)
+{
+	uint64_t cookie = 0;
+	socklen_t length = sizeof(cookie);
+
+	return socket_get(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) < 0 ? 0 : cookie;
+}
+
+int socket_incoming_cpu(int fd)
+{
+	return socket_get_int(fd, SOL_SOCKET, SO_INCOMING_CPU, -1);
+}
+
+int socket_owner(int fd)
+{
+	struct stat status;
+	long ret = sys(SYS_fstat, fd, &status);
+
+	return ret < 0 ? (int)ret : (int)status.st_uid;
+}
+
+bool socket_is_blocking(int fd)
+{
+	long flags = sys(SYS_fcntl, fd, F_GETFL);
+
+	return flags >= 0 && !(flags & O_NONBLOCK);
+}

@@ -1,0 +1,35 @@
+/* Questions to and copies of sockets. Raw system calls: results or -errno, errno untouched. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+struct socket_address {
+	socklen_t length;
+	union {
+		struct sockaddr any;
+		struct sockaddr_storage storage;
+	};
+};
+
+int socket_get(int fd, int level, int name, void *value, socklen_t *length);
+int socket_set(int fd, int level, int name, const void *value, socklen_t length);
+/* An int option, or fallback where the kernel refuses. */
+int socket_get_int(int fd, int level, int name, int fallback);
+int socket_set_int(int fd, int level, int name, int value);
+
+/* The port of an IPv4 or IPv6 address in host order, 0 otherwise. */
+uint16_t socket_port(const struct socket_address *address);
+bool socket_address_equal(const struct socket_address *a, const struct socket_address *b);
+int socket_local(int fd, struct socket_address *address);
+
+/* True for a TCP socket over IPv4 or IPv6 (MPTCP, SCTP and the rest are not). */
+bool socket_is_tcp(int fd);
+bool socket_is_listening(int fd);
+/* The kernel's identity of the socket, the same in every process; 0 where refused. */
+uint64_t socket_cookie(int fd);
+/* CPU that processed the socket's last packet, -1 unknown. */
+int socket_incoming_cpu(int fd);
+/* User that created the socket, or -errno: sockets of one reuseport group share it. */
+int socket_owner(int fd);
+bool socket_is_blocking(int fd);

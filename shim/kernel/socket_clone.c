@@ -1,0 +1,179 @@
+#include "shim/kernel/socket_clone.h"
+#include "shim/kernel/sys.h"
+#include <errno.h>
+#include <linux/filter.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+
+#ifndef TCP_FASTOPEN_NO_COOKIE
+#define TCP_FASTOPEN_NO_COOKIE 34
+#endif
+#ifndef TCP_TX_DELAY
+#define TCP_TX_DELAY 37
+#endif
+#ifndef SO_BUF_LOCK
+#define SO_BUF_LOCK 72
+#endif
+#ifndef SO_TXREHASH
+#define SO_TXREHASH 74
+#endif
+#ifndef IPV6_FREEBIND
+#define IPV6_FREEBIND 78
+#endif
+
+#define OPTION_BYTES_MAX 128
+
+/* What an accepted connection inherits from its listener (sk_clone), and what decides which
+ * connections the listener gets. Read from one socket, written to the other where it differs. */
+static const struct {
+	int level, name;
+} options[] = {
+	/* Those that bind() looks at come first. */
+	{SOL_SOCKET, SO_REUSEADDR},
+	{SOL_SOCKET, SO_BINDTODEVICE},
+	{SOL_SOCKET, SO_MARK},
+	{IPPROTO_IP, IP_FREEBIND},
+	{IPPROTO_IP, IP_TRANSPARENT},
+	{IPPROTO_IPV6, IPV6_V6ONLY},
+	{IPPROTO_IPV6, IPV6_FREEBIND},
+	{IPPROTO_IPV6, IPV6_TRANSPARENT},
+
+	{SOL_SOCKET, SO_KEEPALIVE},
+	{SOL_SOCKET, SO_LINGER},
+	{SOL_SOCKET, SO_OOBINLINE},
+	{SOL_SOCKET, SO_DONTROUTE},
+	{SOL_SOCKET, SO_PRIORITY},
+	{SOL_SOCKET, SO_RCVLOWAT},
+	{SOL_SOCKET, SO_RCVTIMEO},
+	{SOL_SOCKET, SO_SNDTIMEO},
+	{SOL_SOCKET, SO_TIMESTAMP},
+	{SOL_SOCKET, SO_TIMESTAMPNS},
+	{SOL_SOCKET, SO_TIMESTAMPING},
+	{SOL_SOCKET, SO_BUSY_POLL},
+	{SOL_SOCKET, SO_ZEROCOPY},
+	{SOL_SOCKET, SO_MAX_PACING_RATE},
+	{SOL_SOCKET, SO_TXREHASH},
+	{IPPROTO_IP, IP_TOS},
+	{IPPROTO_IP, IP_TTL},
+	{IPPROTO_IP, IP_MINTTL},
+	{IPPROTO_IP, IP_MTU_DISCOVER},
+	{IPPROTO_IP, IP_RECVTOS},
+	{IPPROTO_IP, IP_RECVTTL},
+	{IPPROTO_IP, IP_RECVERR},
+	{IPPROTO_IP, IP_PKTINFO},
+	{IPPROTO_IPV6, IPV6_TCLASS},
+	{IPPROTO_IPV6, IPV6_UNICAST_HOPS},
+	{IPPROTO_IPV6, IPV6_MINHOPCOUNT},
+	{IPPROTO_IPV6, IPV6_MTU_DISCOVER},
+	{IPPROTO_IPV6, IPV6_RECVERR},
+	{IPPROTO_IPV6, IPV6_RECVPKTINFO},
+	{IPPROTO_IPV6, IPV6_AUTOFLOWLABEL},
+	{IPPROTO_TCP, TCP_NODELAY},
+	{IPPROTO_TCP, TCP_CORK},
+	{IPPROTO_TCP, TCP_MAXSEG},
+	{IPPROTO_TCP, TCP_CONGESTION},
+	{IPPROTO_TCP, TCP_DEFER_ACCEPT},
+	{IPPROTO_TCP, TCP_FASTOPEN_KEY},
+	{IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE},
+	{IPPROTO_TCP, TCP_SYNCNT},
+	{IPPROTO_TCP, TCP_LINGER2},
+	{IPPROTO_TCP, TCP_WINDOW_CLAMP},
+	{IPPROTO_TCP, TCP_USER_TIMEOUT},
+	{IPPROTO_TCP, TCP_KEEPIDLE},
+	{IPPROTO_TCP, TCP_KEEPINTVL},
+	{IPPROTO_TCP, TCP_KEEPCNT},
+	{IPPROTO_TCP, TCP_NOTSENT_LOWAT},
+	{IPPROTO_TCP, TCP_SAVE_SYN},
+	{IPPROTO_TCP, TCP_TX_DELAY},
+};
+
+/* The kernel's limit on a classic socket filter. */
+#define FILTER_MAX 512
+
+static int copy_option(int from, int to, int level, int name)
+{
+	char wanted[OPTION_BYTES_MAX] = {0}, has[OPTION_BYTES_MAX] = {0};
+	socklen_t length = sizeof(wanted), has_length = sizeof(has);
+
+	/* Unknown to this kernel, or to this family: nothing to copy. */
+	if (socket_get(from, level, name, wanted, &length) < 0)
+		return 0;
+	if (socket_get(to, level, name, has, &has_length) < 0)
+		has_length = 0;
+	if (length == has_length && !memcmp(wanted, has, length))
+		return 0;
+	return socket_set(to, level, name, wanted, length);
+}
+
+/* The kernel doubles what is set. A size beyond the system's limit needs the privileged variant,
+ * and a size nobody set must stay unset, or the buffers would no longer grow by themselves. */
+static int copy_buffer(int from, int to, int name, int force_name)
+{
+	int wanted = socket_get_int(from, SOL_SOCKET, name, 0);
+
+	if (wanted == socket_get_int(to, SOL_SOCKET, name, 0))
+		return 0;
+	int ret = socket_set_int(to, SOL_SOCKET, name, wanted / 2);
+	if (!ret && socket_get_int(to, SOL_SOCKET, name, 0) != wanted)
+		ret = socket_set_int(to, SOL_SOCKET, force_name, wanted / 2);
+	return ret;
+}
+
+static int copy_filter(int from, int to)
+{
+	struct sock_filter filter[FILTER_MAX];
+	socklen_t length = FILTER_MAX; /* counted in instructions, not bytes */
+	int count = socket_get(from, SOL_SOCKET, SO_GET_FILTER, filter, &length);
+
+	/* An eBPF filter cannot be read back: EACCES, and no clone. */
+	if (count < 0)
+		return count;
+	if (!length)
+		return 0;
+	struct sock_fprog program = {.len = (unsigned short)length, .filter = filter};
+	return socket_set(to, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+}
+
+static int copy_options(int from, int to)
+{
+	int ret = copy_filter(from, to);
+
+	for (unsigned i = 0; !ret && i < sizeof(options) / sizeof(options[0]); i++)
+		ret = copy_option(from, to, options[i].level, options[i].name);
+	if (!ret)
+		ret = copy_buffer(from, to, SO_SNDBUF, SO_SNDBUFFORCE);
+	if (!ret)
+		ret = copy_buffer(from, to, SO_RCVBUF, SO_RCVBUFFORCE);
+	if (!ret && socket_get_int(from, SOL_SOCKET, SO_BUF_LOCK, 0) !=
+			    socket_get_int(to, SOL_SOCKET, SO_BUF_LOCK, 0))
+		ret = socket_set_int(to, SOL_SOCKET, SO_BUF_LOCK,
+				     socket_get_int(from, SOL_SOCKET, SO_BUF_LOCK, 0));
+	/* The queue length of fast open is not inherited with its key. */
+	int fast_open = socket_get_int(from, IPPROTO_TCP, TCP_FASTOPEN, 0);
+	if (!ret && fast_open > 0)
+		ret = socket_set_int(to, IPPROTO_TCP, TCP_FASTOPEN, fast_open);
+	return ret;
+}
+
+int socket_clone(int like)
+{
+	struct socket_address address;
+	int ret = socket_local(like, &address);
+
+	if (ret < 0)
+		return ret;
+	int clone = (int)sys(SYS_socket, address.any.sa_family,
+			     SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+	if (clone < 0)
+		return clone;
+	ret = copy_options(like, clone);
+	if (!ret)
+		ret = socket_set_int(clone, SOL_SOCKET, SO_REUSEPORT, 1);
+	if (!ret)
+		ret = (int)sys(SYS_bind, clone, &address.storage, address.length);
+	if (!ret)
+		return clone;
+	sys(SYS_close, clone);
+	return ret;
+}

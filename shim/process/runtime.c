@@ -1,0 +1,73 @@
+#include "shim/process/runtime.h"
+#include "shim/nic/nic_sources.h"
+#include "shim/policy/start.h"
+#include "shim/process/own_fd.h"
+#include "shim/process/self.h"
+#include <errno.h>
+#include <stddef.h>
+
+extern char **environ;
+
+_Atomic int runtime_state;
+
+static struct policy policy;
+static struct nic_set nics;
+static struct cpu_topology topology;
+static struct nic_sources sources;
+static _Atomic int discovered;
+
+void runtime_start(void)
+{
+	static const int state[] = {
+		[ENABLED_NO] = RUNTIME_OFF,
+		[ENABLED_OBSERVE] = RUNTIME_OBSERVE,
+		[ENABLED_YES] = RUNTIME_ON,
+	};
+
+	if (!self_start())
+		return;
+	policy_start(&policy, environ, program_invocation_name);
+	runtime_state = policy.disabled ? RUNTIME_OFF : state[policy.shim_enabled];
+}
+
+const struct policy *runtime_policy(void)
+{
+	return &policy;
+}
+
+static void keep(int *fd)
+{
+	*fd = own_fd(*fd);
+	own_fd_hold(fd);
+}
+
+void runtime_discover(void)
+{
+	struct self_guard guard;
+
+	if (__builtin_expect(discovered, 1) || self_is_borrowed())
+		return;
+	self_lock(&guard);
+	if (!discovered) {
+		nic_sources_open(&sources, false);
+		keep(&sources.proc);
+		keep(&sources.sys);
+		keep(&sources.ioctl);
+		keep(&sources.route);
+		keep(&sources.generic);
+		topology_read(&topology, sources.sys);
+		nic_scan(&nics, &policy, &sources);
+		discovered = 1;
+	}
+	self_unlock(&guard);
+}
+
+const struct nic_set *runtime_nics(void)
+{
+	return discovered ? &nics : NULL;
+}
+
+const struct cpu_topology *runtime_topology(void)
+{
+	return discovered ? &topology : NULL;
+}

@@ -1,0 +1,29 @@
+/* Which process and thread this is, and the one lock for rare work.
+ *
+ * Forks happen that no hook sees (_Fork, raw clone), so the process is recognised by a page that
+ * the kernel wipes in the child (MADV_WIPEONFORK). A vfork child shares that page and everything
+ * else with its suspended parent: it must change nothing. */
+#pragma once
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Before anything else; again is harmless. Returns false where there is no memory. */
+bool self_start(void);
+
+/* Raised by each fork: what was made under an older epoch belongs to an ancestor. */
+uint32_t self_epoch(void);
+int self_pid(void);
+int self_tid(void);
+
+/* True in a vfork child, whose memory is its parent's. Costs a system call. */
+bool self_is_borrowed(void);
+
+/* Serialises listen, close of a listener, publishing and other rare work of this process. Signals
+ * are blocked meanwhile, so a handler that does the same cannot find its own thread inside.
+ * A forked child finds it free. */
+struct self_guard {
+	uint64_t signals;
+};
+void self_lock(struct self_guard *guard);
+void self_unlock(const struct self_guard *guard);
