@@ -87,8 +87,21 @@ done
 world_up spray=flow
 nginx_conf
 nginx_up
-read -r total right < <(inbound 100 | predicted 2>/dev/null)
-between "$((100 * right / total))" 30 70 "spray: the hash says nothing"
+is "$(for pid in $(nic_threads); do taskset -pc "$pid"; done | sed 's/.*: //' | sort | xargs)" "0 1" \
+	"a kernel thread bound to its CPU runs each queue"
+conns_hold --to "$DUT4:8080" --from "$CLIENT4" --count 200 --request / >/dev/null
+observe --list "$NGINX_PID" | awk '{ print $6, $7 }' | sort >"$WORLD_DIR/before"
+conns_again >/dev/null
+observe --list "$NGINX_PID" | awk '{ print $6, $7 }' | sort >"$WORLD_DIR/after"
+is "$(diff "$WORLD_DIR/before" "$WORLD_DIR/after")" "" "spray=flow: a flow stays where it is"
+read -r total right < <(observe --list "$NGINX_PID" | predicted 2>/dev/null)
+between "$((100 * right / total))" 30 70 "and the hash says nothing of where"
+in_dut "$BUILD/softnic" set rss0 --spray packet
+conns_again >/dev/null
+observe --list "$NGINX_PID" | awk '{ print $6, $7 }' | sort >"$WORLD_DIR/after"
+between "$(diff "$WORLD_DIR/before" "$WORLD_DIR/after" | grep -c '^>')" 60 140 \
+	"spray=packet: no flow has a place"
+conns_release
 
 # Without it a veth delivers on the CPU of the sender. (No exchange: the acknowledgement of an answer
 # would be sent from the CPU the answer came on.)

@@ -195,6 +195,14 @@ world_conf() {
 	END
 }
 
+# nic_threads: pids of the kernel threads that run the receive queues, ordinary threads to the
+# scheduler (chrt -f 1 makes them preempt as softirqs do; /proc/PID/schedstat has their CPU time).
+nic_threads() {
+	local map
+	map=$(in_dut "$BUILD/softnic" show rss0 | sed -n 's/^threads .*\(map:.*\)/\1/p')
+	pgrep "^cpumap/[0-9]+/$map\$"
+}
+
 softnic_table() { in_dut "$BUILD/softnic" show rss0 | sed -n 's/^table *//p'; }
 
 # --- processes in it --------------------------------------------------------------------------
