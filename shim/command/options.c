@@ -53,12 +53,50 @@ static void print_ini(void)
 		print_ini_key(&policy_nic_options[id]);
 }
 
+/* '-' and '\\' have meanings of their own in troff. */
+static void print_troff(const char *text)
+{
+	for (; *text; text++) {
+		if (*text == '-' || *text == '\\')
+			putchar('\\');
+		putchar(*text);
+	}
+}
+
+static void print_man_key(const struct policy_option *option)
+{
+	printf(".TP\n\\fB%s\\fR = ", option->key);
+	print_troff(option->allowed);
+	putchar('\n');
+	print_troff(option->help);
+	fputs(" (default: ", stdout);
+	print_troff(*option->text ? option->text : "empty");
+	puts(")");
+}
+
+static void print_man(void)
+{
+	const char *section = "";
+
+	for (int id = 0; id < OPTION_COUNT; id++) {
+		if (strcmp(section, policy_options[id].section) != 0)
+			printf(".SS [%s]\n", policy_options[id].section);
+		section = policy_options[id].section;
+		print_man_key(&policy_options[id]);
+	}
+	puts(".SS [nic NAME]");
+	for (int id = 0; id < NIC_OPTION_COUNT; id++)
+		print_man_key(&policy_nic_options[id]);
+}
+
 int verb_options(int argc, char **argv)
 {
 	if (argc == 1)
 		print_table();
 	else if (argc == 2 && strcmp(argv[1], "--ini") == 0)
 		print_ini();
+	else if (argc == 2 && strcmp(argv[1], "--man") == 0)
+		print_man();
 	else
 		return verb_usage("options");
 	return 0;

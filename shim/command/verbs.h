@@ -1,12 +1,12 @@
 /* The verbs of the `rssshim` command, a file each. To add one: shim/command/NAME.c with
- * int verb_NAME(int argc, char **argv), and a line here. */
+ * int verb_NAME(int argc, char **argv), a line here, and a paragraph in man/rssshim.1. */
 #pragma once
 
 /* VERB(name, arguments, help) in the order of `rssshim --help`. */
 #define VERBS(VERB)                                                                                \
 	VERB(run, "[--conf FILE] -- APP ARG...", "start APP under the shim")                       \
 	VERB(check, "FILE...", "the errors of policy files; exit 0 or 1")                          \
-	VERB(options, "[--ini]", "every key of the policy file, or a commented policy file")       \
+	VERB(options, "[--ini | --man]", "every key, as a table, a policy file or a manual page")  \
 	VERB(hash, "--key HEX [--transform T] [--fields F] [--remote IP:PORT --local IP:PORT]",    \
 	     "the Toeplitz hash of a flow, or of each line `REMOTE LOCAL` of the input")           \
 	VERB(predict, "--nic DEV [--conf FILE] --remote IP:PORT --local IP:PORT [--json]",         \
