@@ -225,7 +225,7 @@ Test(log, file, .init = make_file, .fini = remove_file)
 	cr_expect(eq(int, log_open(LOG_LEVEL_WARN, path), 0));
 	log_warn("one");
 	log_warn("two");
-	char wanted[256];
+	char wanted[4096];
 	snprintf(wanted, sizeof(wanted), "before\n%s", line("one"));
 	strcat(wanted, line("two"));
 	cr_expect(eq(str, file_content(path), wanted));
