@@ -1,9 +1,9 @@
 # The tests in a virtual machine with a real RSS driver. LAB_TESTS="10-sanity ..." runs others of
 # tests/lab/guest, or a script of one's own if the name has a slash; LAB_FILES are put into /lab/bin.
-LAB_TESTS ?= 10-sanity
+LAB_TESTS ?= 10-sanity 15-changes
 LAB_FILES ?=
 
 .PHONY: lab
-lab: all
-	tests/lab/lab -b $(BUILD)/lab $(addprefix -f ,$(wildcard $(LIB) $(COMMAND)) $(LAB_FILES)) \
+lab: all tools
+	tests/lab/lab -b $(BUILD)/lab $(addprefix -f ,$(LIB) $(COMMAND) $(BUILD)/observe $(LAB_FILES)) \
 		$(LAB_TESTS)

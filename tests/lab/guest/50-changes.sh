@@ -17,7 +17,7 @@ judge() { # WHAT [in-only]
 }
 
 lossless() {
-	rss peer stop | tee /dev/stderr | jq -e '.errors == {} and .requests > 100' > /dev/null
+	rss peer stop | tee /dev/stderr | jq -se '.[0] | .errors == {} and .requests > 100' > /dev/null
 }
 
 echo '[shim]' > /tmp/empty.ini

@@ -8,6 +8,9 @@ print.
                                  N connections from and to the host's side: prints how many arrived
                                  on the predicted CPU; fails unless all did, or with "astray" unless
                                  no more did than by chance
+  rss.py flows N in|out 4|6      the same connections, a line each: REMOTE LOCAL CPU
+  rss.py from FAMILY             connections out from the local ports on standard input; prints the
+                                 CPU of each answer
   rss.py peer VERB [NAME=VALUE]...  asks the host's side; see peer.py
 """
 import collections
@@ -139,19 +142,27 @@ def arrivals_in(family, count):
     return seen
 
 
-def arrivals_out(family, count):
+def arrivals_out(family, count, ports=None):
     """The same of connections this side opened; what arrives is the host's answer."""
     seen = []
-    for _ in range(count):
-        with socket.create_connection((HOST[family], 8001), timeout=10) as sock:
+    for port in ports or [0] * count:
+        with socket.create_connection((HOST[family], 8001), 10, (GUEST[family], port)) as sock:
             sock.recv(1)
             seen.append((HOST[family], 8001, *sock.getsockname()[:2], incoming_cpu(sock)))
     return seen
 
 
+def arrivals(direction, family, count):
+    return (arrivals_in if direction == "in" else arrivals_out)(family, count)
+
+
+def endpoint(address, port):
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
 def observe(direction, family, count, astray):
     arrival = Arrival()
-    seen = (arrivals_in if direction == "in" else arrivals_out)(family, count)
+    seen = arrivals(direction, family, count)
     right = sum(arrival.cpu(*flow[:4]) == flow[4] for flow in seen)
     spread = collections.Counter(flow[4] for flow in seen)
     print(f"{direction} IPv{family}: {right} of {len(seen)} on the predicted CPU, by CPU: {dict(sorted(spread.items()))}")
@@ -179,6 +190,13 @@ def main(verb, *arguments):
         right = [observe(direction, int(family), int(count), astray)
                  for direction, family in zip(ways[::2], ways[1::2])]
         return 0 if all(right) else 1
+    elif verb == "flows":
+        count, direction, family = arguments
+        for remote, remote_port, local, local_port, cpu in arrivals(direction, int(family), int(count)):
+            print(endpoint(remote, remote_port), endpoint(local, local_port), cpu)
+    elif verb == "from":
+        for flow in arrivals_out(int(arguments[0]), 0, [int(line) for line in sys.stdin]):
+            print(flow[4])
     elif verb == "peer":
         order = dict(argument.split("=", 1) for argument in arguments[1:])
         numbers = {name: int(order[name]) for name in ("port", "count", "clients") if name in order}
