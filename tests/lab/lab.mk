@@ -4,6 +4,8 @@ LAB_TESTS ?= 10-sanity 15-changes
 LAB_FILES ?=
 
 .PHONY: lab
-lab: all tools
-	tests/lab/lab -b $(BUILD)/lab $(addprefix -f ,$(LIB) $(COMMAND) $(BUILD)/observe $(LAB_FILES)) \
+lab:
+	@tests/lib/install-packages
+	@$(MAKE) --no-print-directory all tools
+	@tests/lab/lab -b $(BUILD)/lab $(addprefix -f ,$(LIB) $(COMMAND) $(BUILD)/observe $(LAB_FILES)) \
 		$(LAB_TESTS)
