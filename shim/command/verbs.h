@@ -5,14 +5,18 @@
 /* VERB(name, arguments, help) in the order of `rssshim --help`. */
 #define VERBS(VERB)                                                                                \
 	VERB(run, "[--conf FILE] -- APP ARG...", "start APP under the shim")                       \
-	VERB(check, "FILE...", "the errors of policy files; exit 0 or 1")                          \
+	VERB(check, "[--show] FILE...", "the errors of policy files; exit 0 or 1")                 \
 	VERB(options, "[--ini | --man]", "every key, as a table, a policy file or a manual page")  \
 	VERB(hash, "--key HEX [--transform T] [--fields F] [--remote IP:PORT --local IP:PORT]",    \
 	     "the Toeplitz hash of a flow, or of each line `REMOTE LOCAL` of the input")           \
 	VERB(predict, "--nic DEV [--conf FILE] --remote IP:PORT --local IP:PORT [--json]",         \
 	     "bucket, queue and CPU that the packets of a flow arrive on")                         \
 	VERB(ports, "--nic DEV [--conf FILE] --remote IP:PORT --local IP --cpu N [--range LO-HI]", \
-	     "the source ports that bring the replies to a CPU")
+	     "the source ports that bring the replies to a CPU")                                   \
+	VERB(nic, "[DEV] [--conf FILE] [--json]",                                                  \
+	     "what is known of the NICs, where from, and what may be built on it")                 \
+	VERB(doctor, "[--conf FILE]",                                                              \
+	     "what on this host works against alignment, and the command that mends it")
 
 /* argv[0] is the verb, argv[argc] is NULL. Output on stdout, complaints on stderr. Returns the exit
  * status: 0, 1 where what was asked could not be done, 2 (of verb_usage) for wrong arguments. */

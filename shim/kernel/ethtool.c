@@ -52,6 +52,15 @@ int ethtool_channels(int fd, const char *dev, uint32_t *rx, uint32_t *tx)
 	return error;
 }
 
+int ethtool_channels_possible(int fd, const char *dev, uint32_t *combined)
+{
+	struct ethtool_channels channels = {.cmd = ETHTOOL_GCHANNELS};
+	int error = ask(fd, dev, &channels);
+
+	*combined = error ? 0 : channels.max_combined;
+	return error;
+}
+
 int ethtool_rings(int fd, const char *dev, uint32_t *rings)
 {
 	struct ethtool_rxnfc query = {.cmd = ETHTOOL_GRXRINGS};

@@ -12,6 +12,9 @@ int ethtool_driver(int fd, const char *dev, char *driver, size_t driver_size, ch
 /* Receive and transmit channels in use, combined ones counted in both. */
 int ethtool_channels(int fd, const char *dev, uint32_t *rx, uint32_t *tx);
 
+/* The most combined channels the device can have. */
+int ethtool_channels_possible(int fd, const char *dev, uint32_t *combined);
+
 /* Receive rings: the older question. */
 int ethtool_rings(int fd, const char *dev, uint32_t *rings);
 

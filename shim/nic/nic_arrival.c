@@ -1,17 +1,11 @@
 #include "shim/nic/nic_arrival.h"
 #include "shim/nic/nic_sources.h"
-#include "shim/nic/nic_view.h"
-#include "shim/policy/policy.h"
 #include "shim/policy/start.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
-
-struct knowledge {
-	struct policy policy;
-	struct nic_set nics;
-};
 
 struct first_error {
 	char *why;
@@ -48,16 +42,37 @@ static int load_policy(struct policy *policy, const char *path, char *why, size_
 	return first.any ? -EINVAL : 0;
 }
 
-static const struct nic_view *find(struct knowledge *known, const char *dev, char *why,
-				   size_t why_len)
+static int scan(struct nic_knowledge *known, bool detail, char *why, size_t why_len)
 {
-	const struct nic_view *view;
 	struct nic_sources sources;
+	int found;
 
-	nic_sources_open(&sources, false);
-	nic_scan(&known->nics, &known->policy, &sources);
+	nic_sources_open(&sources, detail);
+	found = nic_scan(&known->nics, &known->policy, &sources);
 	nic_sources_close(&sources);
-	view = nic_by_name(&known->nics, dev);
+	if (found >= 0)
+		return 0;
+	snprintf(why, why_len, "the interfaces cannot be listed: %s", strerror(-found));
+	return found;
+}
+
+int nic_knowledge_load(struct nic_knowledge *known, const char *conf_path, bool detail, char *why,
+		       size_t why_len)
+{
+	int error;
+
+	why[0] = '\0';
+	if (!conf_path)
+		conf_path = getenv("RSSSHIM_CONF");
+	error = load_policy(&known->policy, conf_path, why, why_len);
+	return error ? error : scan(known, detail, why, why_len);
+}
+
+const struct nic_view *nic_knowledge_find(struct nic_knowledge *known, const char *dev, char *why,
+					  size_t why_len)
+{
+	const struct nic_view *view = nic_by_name(&known->nics, dev);
+
 	if (!view && policy_nic(&known->policy, dev)) {
 		nic_scan_described(&known->nics, dev, &known->policy);
 		view = nic_by_name(&known->nics, dev);
@@ -83,20 +98,19 @@ static int take(const struct nic_view *view, struct arrival *out, char *why, siz
 int nic_arrival_load(const char *dev, const char *conf_path, struct arrival *out, char *why,
 		     size_t why_len)
 {
-	struct knowledge *known = malloc(sizeof(*known));
-	const struct nic_view *view;
+	struct nic_knowledge *known = malloc(sizeof(*known));
+	const struct nic_view *view = NULL;
 	int error;
 
-	why[0] = '\0';
 	if (!known) {
 		snprintf(why, why_len, "out of memory");
 		return -ENOMEM;
 	}
-	error = load_policy(&known->policy, conf_path, why, why_len);
-	if (!error) {
-		view = find(known, dev, why, why_len);
+	error = nic_knowledge_load(known, conf_path, false, why, why_len);
+	if (!error)
+		view = nic_knowledge_find(known, dev, why, why_len);
+	if (!error)
 		error = view ? take(view, out, why, why_len) : -ENODEV;
-	}
 	free(known);
 	return error;
 }

@@ -96,7 +96,8 @@ static int rss_by_netlink(const struct nic_view *view, const struct nic_sources 
 	dev.attr.nla_len = (uint16_t)(NLA_HDRLEN + strlen(view->name) + 1);
 	nl_request_init(&request, (uint16_t)sources->ethtool_family, all_contexts ? NLM_F_DUMP : 0,
 			&header, sizeof(header));
-	nl_request_add(&request, ETHTOOL_RSS_HEADER | NLA_F_NESTED, &dev, sizeof(dev));
+	nl_request_add(&request, ETHTOOL_RSS_HEADER | NLA_F_NESTED, &dev,
+		       NLA_ALIGN(dev.attr.nla_len));
 	error = nl_exchange(sources->generic, &request, (struct nl_buffer){answer, sizeof(answer)},
 			    on_rss, search);
 	return error ? error : search->found ? 0 : -ENOENT;

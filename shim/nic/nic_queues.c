@@ -213,22 +213,28 @@ static int queues_by_name(struct queue_map *map, const struct nic_view *view,
 	return error ? error : all.found ? 0 : -ENOENT;
 }
 
+/* The effective affinity is the CPU the vector is programmed for. A new affinity takes effect at
+ * the next interrupt only, where there is no interrupt remapping; until then the old one is shown,
+ * and the next packet will arrive where it does not say. */
 static int cpu_of_irq(int32_t irq, const struct nic_sources *sources)
 {
 	struct path path = path_of("irq/");
-	cpu_set_t cpus;
+	cpu_set_t effective;
+	cpu_set_t wanted;
 	size_t stem;
+	int cpu;
 
 	path_add_number(&path, (unsigned)irq);
 	stem = path.len;
-	path_add(&path, "/effective_affinity_list");
-	if (procfs_cpu_list(sources->proc, &path, &cpus)) {
-		/* Not on every architecture; then the mask is what the hardware got. */
-		path.len = stem;
-		path_add(&path, "/smp_affinity_list");
-		procfs_cpu_list(sources->proc, &path, &cpus);
-	}
-	return cpu_set_single(&cpus);
+	path_add(&path, "/effective_affinity_list"); /* not on every architecture */
+	procfs_cpu_list(sources->proc, &path, &effective);
+	path.len = stem;
+	path_add(&path, "/smp_affinity_list");
+	procfs_cpu_list(sources->proc, &path, &wanted);
+	cpu = cpu_set_single(&effective);
+	return cpu >= 0 && (CPU_ISSET(cpu, &wanted) || !CPU_COUNT(&wanted))
+		       ? cpu
+		       : cpu_set_single(&wanted);
 }
 
 /* A threaded NAPI runs where its thread may; the kernel's number of it is not ours in a container,

@@ -160,6 +160,9 @@ const struct nic_view *nic_by_name(const struct nic_set *set, const char *name);
 unsigned nic_spreading(const struct nic_set *set, uint32_t *ifindexes, unsigned max,
 		       cpu_set_t *cpus);
 
+/* Whether its packets come in by interfaces below: their arrival is taken over. */
+bool nic_stands_on_others(const struct nic_view *view);
+
 /* One word for tables and JSON, or one sentence; never NULL. */
 const char *nic_kind_name(enum nic_kind kind);
 const char *nic_origin_name(enum nic_origin origin);

@@ -216,6 +216,23 @@ Test(nic_queues, without_effective_affinity)
 		cr_expect_eq(view.arrival.queue_cpu[i], i);
 }
 
+/* x86 without interrupt remapping: a move takes place at the next interrupt. */
+Test(nic_queues, pending_move)
+{
+	interrupts("interrupts-ena.txt");
+	affinities(28, 31, 4, "effective_affinity_list");
+	affinities(28, 31, 4, "smp_affinity_list");
+	tree_file(&tree, "3\n", "proc/irq/28/smp_affinity_list");
+	tree_file(&tree, "2-3\n", "proc/irq/29/smp_affinity_list");
+	tree_file(&tree, "0-3\n", "proc/irq/30/smp_affinity_list");
+	start("eth0", 4);
+	nic_read_queues(&view, &tree.sources);
+	cr_expect_eq(view.arrival.queue_cpu[0], 3);
+	cr_expect_eq(view.arrival.queue_cpu[1], -1, "to one of two: not known which");
+	cr_expect_eq(view.arrival.queue_cpu[2], 2);
+	cr_expect_eq(view.arrival.queue_cpu[3], 3);
+}
+
 /* An interrupt that several CPUs take turns at has no CPU that could be steered to. */
 Test(nic_queues, several_cpus_for_an_interrupt)
 {

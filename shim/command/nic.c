@@ -1,0 +1,139 @@
+#include "shim/command/nic.h"
+#include "shim/command/verbs.h"
+#include "shim/nic/nic_arrival.h"
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void softirqs_read(struct softirqs *softirqs)
+{
+	FILE *file = fopen("/proc/softirqs", "r");
+	static char line[CPU_SETSIZE * 12 + 64];
+
+	memset(softirqs, 0, sizeof(*softirqs));
+	while (file && fgets(line, sizeof(line), file)) {
+		char *at = strstr(line, "NET_RX:");
+
+		if (!at)
+			continue;
+		at += strlen("NET_RX:");
+		for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+			char *end;
+			uint64_t count = strtoull(at, &end, 10);
+
+			if (end == at)
+				break;
+			softirqs->cpu[cpu] = count;
+			softirqs->total += count;
+			at = end;
+		}
+	}
+	if (file)
+		fclose(file);
+}
+
+char *cpu_set_text(const cpu_set_t *cpus, char *text, size_t size)
+{
+	size_t len = 0;
+
+	text[0] = '\0';
+	for (int cpu = 0; cpu < CPU_SETSIZE && len < size; cpu++) {
+		int last = cpu;
+
+		if (!CPU_ISSET(cpu, cpus))
+			continue;
+		while (last + 1 < CPU_SETSIZE && CPU_ISSET(last + 1, cpus))
+			last++;
+		len += (size_t)snprintf(text + len, size - len, last > cpu ? "%s%d-%d" : "%s%d",
+					len ? "," : "", cpu, last);
+		cpu = last;
+	}
+	return text;
+}
+
+unsigned table_is_equal(const struct rss_table *table)
+{
+	unsigned queues = 0;
+
+	for (uint32_t i = 0; i < table->size; i++)
+		if (table->queue[i] >= queues)
+			queues = table->queue[i] + 1u;
+	for (uint32_t i = 0; i < table->size; i++)
+		if (table->queue[i] != i % queues)
+			return 0;
+	return queues;
+}
+
+static void print_all(const struct nic_set *set, const struct softirqs *softirqs)
+{
+	bool first = true;
+
+	/* Those that matter in full, one line for each other. */
+	for (unsigned i = 0; i < set->count; i++) {
+		const struct nic_view *view = &set->view[i];
+
+		if (view->kind != NIC_PHYSICAL && !view->spreads)
+			continue;
+		if (!first)
+			putchar('\n');
+		first = false;
+		nic_print_table(view, set, softirqs);
+	}
+	for (unsigned i = 0; i < set->count; i++) {
+		const struct nic_view *view = &set->view[i];
+
+		if (view->kind == NIC_PHYSICAL || view->spreads)
+			continue;
+		printf("%s%s: %s: %s\n", first ? "" : "\n", view->name, nic_kind_name(view->kind),
+		       nic_reason_text(view->spreads_not));
+		first = true;
+	}
+	if (set->missed)
+		printf("%u more interfaces are not looked at\n", set->missed);
+}
+
+static int failed(const char *why)
+{
+	fprintf(stderr, "rssshim nic: %s\n", why);
+	return 1;
+}
+
+int verb_nic(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"conf", required_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'}, {0}};
+	static struct nic_knowledge known; /* 700 KB */
+	static struct softirqs softirqs;
+	const struct nic_view *view = NULL;
+	const char *conf = NULL;
+	char why[256];
+	bool json = false;
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (option == 'c')
+			conf = optarg;
+		else if (option == 'j')
+			json = true;
+		else
+			return verb_usage("nic");
+	}
+	if (argc - optind > 1)
+		return verb_usage("nic");
+	if (nic_knowledge_load(&known, conf, true, why, sizeof(why)))
+		return failed(why);
+	if (optind < argc) {
+		view = nic_knowledge_find(&known, argv[optind], why, sizeof(why));
+		if (!view)
+			return failed(why);
+	}
+	softirqs_read(&softirqs);
+	if (json)
+		nic_print_json(&known.nics, view, &softirqs);
+	else if (view)
+		nic_print_table(view, &known.nics, &softirqs);
+	else
+		print_all(&known.nics, &softirqs);
+	return 0;
+}
