@@ -1,7 +1,9 @@
 #include "shim/command/verbs.h"
+#include "shim/policy/show.h"
 #include "shim/policy/start.h"
+#include <getopt.h>
 #include <stdio.h>
-#include <string.h>
+#include <unistd.h>
 
 static void print_line(void *context, enum log_level level, const char *line)
 {
@@ -9,8 +11,19 @@ static void print_line(void *context, enum log_level level, const char *line)
 	puts(line);
 }
 
+static void print_entry(const struct policy_entry *entry, void *context)
+{
+	char name[64], value[64], origin[POLICY_PATH_MAX];
+
+	(void)context;
+	policy_show_name(entry, name, sizeof(name));
+	policy_show_value(entry, value, sizeof(value));
+	policy_show_origin(entry, origin, sizeof(origin));
+	printf("%-24s %-24s %s\n", name, value, origin);
+}
+
 /* Returns the number of errors. */
-static unsigned check_file(const char *path)
+static unsigned check_file(const char *path, bool show)
 {
 	static struct policy policy; /* 36 KB */
 	struct policy_text text;
@@ -21,21 +34,34 @@ static unsigned check_file(const char *path)
 		return 1;
 	}
 	struct policy_source source = {.file = path, .text = text.text, .size = text.size};
+	if (show)
+		source.environment = environ;
 	unsigned errors = policy_load(&policy, &source, print_line, NULL);
 	policy_text_release(&text);
 	if (policy_text_read(path, true, &text, &wrong) < 0)
 		printf("%s: for a program that runs as root: %s\n", path, wrong);
 	policy_text_release(&text);
+	if (show)
+		policy_visit(&policy, print_entry, NULL);
 	return errors;
 }
 
 int verb_check(int argc, char **argv)
 {
+	static const struct option options[] = {{"show", no_argument, NULL, 's'}, {0}};
 	unsigned errors = 0;
+	bool show = false;
+	int option;
 
-	if (argc < 2 || (argv[1][0] == '-' && strcmp(argv[1], "--") != 0))
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (option != 's')
+			return verb_usage("check");
+		show = true;
+	}
+	if (optind == argc)
 		return verb_usage("check");
-	for (int i = strcmp(argv[1], "--") == 0 ? 2 : 1; i < argc; i++)
-		errors += check_file(argv[i]);
+	for (int i = optind; i < argc; i++)
+		errors += check_file(argv[i], show);
 	return errors ? 1 : 0;
 }

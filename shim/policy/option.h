@@ -5,7 +5,7 @@
 
 struct policy_option;
 
-/* How values of one sort are read and shown. */
+/* How values of one sort are read. (How they are shown: show.c.) */
 struct policy_kind {
 	/* Stores what text says in field and returns NULL; or leaves field alone and returns what
 	 * is wrong with it. Lists go to policy's pool. text has no blanks at either end. */

@@ -1,6 +1,7 @@
 #include "shim/policy/start.h"
 #include "shim/kernel/format.h"
 #include "shim/kernel/sys.h"
+#include "shim/policy/show.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -161,6 +162,20 @@ static void log_line(void *context, enum log_level level, const char *line)
 	log_write(level, "%s", line);
 }
 
+/* At level info: what differs from the defaults, and where that came from. */
+static void log_entry(const struct policy_entry *entry, void *context)
+{
+	char name[64], value[400], origin[POLICY_PATH_MAX];
+
+	(void)context;
+	if (entry->origin.kind == FROM_DEFAULT)
+		return;
+	policy_show_name(entry, name, sizeof(name));
+	policy_show_value(entry, value, sizeof(value));
+	policy_show_origin(entry, origin, sizeof(origin));
+	log_info("%s = %s (%s)", name, value, origin);
+}
+
 void policy_start(struct policy *policy, char *const *environment, const char *program)
 {
 	struct start start = {0};
@@ -194,4 +209,6 @@ void policy_start(struct policy *policy, char *const *environment, const char *p
 		log_warn("log_file %s: %s; using standard error", policy->shim_log_file.text,
 			 error_text(error));
 	policy_text_release(&start.text);
+	if (log_wants(LOG_LEVEL_INFO))
+		policy_visit(policy, log_entry, NULL);
 }

@@ -36,10 +36,14 @@ $dir/bad.ini:3: unknown section [lisen] ([shim] [listen] [connect] [migrate] [th
 	"check prints one line an error"
 "$rssshim" check conf/nginx.ini "$dir/bad.ini" >/dev/null; is $? 1 "one bad file of two: status 1"
 out=$("$rssshim" check "$dir/none.ini"); is "$?:$out" "1:$dir/none.ini: no such file" "check of no file"
+"$rssshim" check --what x 2>/dev/null; is $? 2 "check with an unknown option: status 2"
 "$rssshim" check 2>/dev/null; is $? 2 "check of nothing: status 2"
 printf '[connect]\ntries = 1\ntries = 2\n' >"$dir/twice.ini"
 out=$("$rssshim" check "$dir/twice.ini"); status=$?
 like "$status:$out" '^0:.*:3: \[connect\] tries is given again' "a key given twice is a warning"
+like "$(RSSSHIM_LISTEN_SHARE=yes "$rssshim" check --show "$dir/twice.ini")" \
+	"listen.share +yes +RSSSHIM_LISTEN_SHARE.*connect.tries +2 +$dir/twice.ini:3.*balance.steal +off +default" \
+	"check --show tells where each value comes from"
 chmod 666 "$dir/twice.ini"
 like "$("$rssshim" check "$dir/twice.ini")" 'for a program that runs as root: refused' \
 	"check says what a program of root would refuse"
