@@ -1,10 +1,13 @@
 /* Start-up, in order: each level is safe to run wrappers at, and they pass through until the last.
  */
 #include "shim/calls/real.h"
+#include "shim/group/carry.h"
 #include "shim/group/mark.h"
 #include "shim/group/stand_in.h"
 #include "shim/process/runtime.h"
+#include "shim/process/surroundings.h"
 #include <errno.h>
+#include <unistd.h>
 
 __attribute__((constructor)) static void start(void)
 {
@@ -13,7 +16,9 @@ __attribute__((constructor)) static void start(void)
 	real_start();
 	if (mark_start()) {
 		stand_in_start();
+		surroundings_start(environ);
 		runtime_start();
+		carry_in(surroundings_inherited(), environ);
 	}
 	errno = before;
 }

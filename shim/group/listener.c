@@ -46,7 +46,7 @@ static int accept_timeout(int fd)
 		       : -1;
 }
 
-static int listener_new(int fd, struct group *group, bool app_reuseport)
+int listener_enter(int fd, struct group *group, bool app_reuseport)
 {
 	for (int i = 0; i < LISTENERS_MAX; i++) {
 		if (listeners[i].in_use)
@@ -171,7 +171,7 @@ static int adopt(int fd)
 		if (!group && !exists && !app_reuseport && is_ours_to_group(fd))
 			group = build(fd, SOMAXCONN, true);
 		if (group)
-			number = listener_new(fd, group, app_reuseport && !exists);
+			number = listener_enter(fd, group, app_reuseport && !exists);
 		if (number < 0)
 			fd_set_word(fd, FD_PLAIN, 0);
 	}
@@ -243,7 +243,7 @@ int listener_listen(int fd, int backlog, int (*real_listen)(int, int))
 		if (!app_reuseport)
 			socket_set_int(fd, SOL_SOCKET, SO_REUSEPORT, 0);
 	} else if (group && !ret) {
-		number = listener_new(fd, group, app_reuseport);
+		number = listener_enter(fd, group, app_reuseport);
 		if (!built || group->listeners > 1)
 			group_recount(group);
 		group_publish_if_changed(group);

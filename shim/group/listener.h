@@ -22,6 +22,10 @@ int listener_known(int fd);
 struct listener *listener_at(int number);
 struct group *listener_group(int number);
 
+/* fd is a listener of that group from now on. Returns its number, -1 where there are too many.
+ * Under self_lock(). */
+int listener_enter(int fd, struct group *group, bool app_reuseport);
+
 /* listen(): makes or joins the group, around the real call. Result and errno are the real call's.
  */
 int listener_listen(int fd, int backlog, int (*real_listen)(int, int));

@@ -91,6 +91,22 @@ world_down() {
 
 # --- a world ----------------------------------------------------------------------------------
 
+# bench_lacks: prints why no world can be made here; status 1 if one can.
+#	why=$(bench_lacks) && skip_all "$why"
+bench_lacks() {
+	local online
+	online=$(getconf _NPROCESSORS_ONLN)
+	if [ "$(id -u)" != 0 ]; then
+		echo "namespaces and XDP need root"
+	elif ((online < 2)); then
+		echo "needs two CPUs, $online is online"
+	elif ! unshare --net true 2>/dev/null; then
+		echo "no network namespaces here"
+	else
+		return 1
+	fi
+}
+
 in_dut() { ip netns exec "$DUT" "$@"; }
 in_client() { ip netns exec "$CLIENT" "$@"; }
 
@@ -107,7 +123,7 @@ world_up() {
 		esac
 	done
 	[ -z "${WORLD:-}" ] || bench_die "world_up: there is one already"
-	[ "$(id -u)" = 0 ] || bench_die "namespaces and XDP need root"
+	! bench_lacks >&2 || bench_die "no world"
 
 	world_sweep
 	WORLD=$$
@@ -347,7 +363,7 @@ bench_nginx_text() { # NAME of its files; the rest are nginx_conf's variables
 # nginx_up [COMMAND ARG...]: starts it in the device under test, COMMAND before it (env LD_PRELOAD=..,
 # rssshim run --); pid of the master in NGINX_PID. As a daemon would: it can upgrade its binary.
 nginx_up() {
-	in_dut "$@" nginx -p "$WORLD_DIR" -c "$NGINX_CONF" -e "$WORLD_DIR/nginx.error.log" ||
+	in_dut "$@" "$(command -v nginx)" -p "$WORLD_DIR" -c "$NGINX_CONF" -e "$WORLD_DIR/nginx.error.log" ||
 		bench_die "nginx does not start: $(tail -3 "$WORLD_DIR/nginx.error.log")"
 	wait_port dut "$NGINX_PORT"
 	NGINX_PID=$(bench_pid_file "$WORLD_DIR/nginx.pid")

@@ -1,0 +1,139 @@
+/* The exec family. A program that starts itself anew stays preloaded, and its listeners keep their
+ * groups; any other program gets what it is given. */
+#include "shim/calls/real.h"
+#include "shim/group/carry.h"
+#include "shim/process/runtime.h"
+#include "shim/process/surroundings.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Entries of an environment or arguments that are copied, on the stack: this may be a vfork child,
+ * where nothing may be allocated. */
+#define ENTRIES_MAX 2048
+
+/* An exec to come: which function, and what it gets. */
+struct request {
+	int (*real)(const char *path, char *const *argv, char *const *envp);
+	const char *path;
+	char *const *argv;
+	char *const *envp;
+};
+
+/* Such a program ignores LD_PRELOAD, so nothing must go along. */
+static bool is_set_id(const char *path)
+{
+	struct stat status;
+
+	return !stat(path, &status) && status.st_mode & (S_ISUID | S_ISGID);
+}
+
+static int execute(const struct request *request)
+{
+	char *environment[ENTRIES_MAX + 1];
+	char inherit[48];
+	char *const *envp = request->envp;
+	int before = errno, count;
+
+	if (runtime_on() && surroundings_is_own_program(request->path)) {
+		count = surroundings_restore(envp, environment, ENTRIES_MAX);
+		envp = count < 0 ? envp : environment;
+	}
+	if (!runtime_on() || !surroundings_preloads(envp) || is_set_id(request->path)) {
+		errno = before;
+		return request->real(request->path, request->argv, envp);
+	}
+	struct carried carried = carry_out();
+	if (carried.manifest >= 0 &&
+	    (envp == environment || surroundings_restore(envp, environment, ENTRIES_MAX) >= 0)) {
+		for (count = 0; environment[count]; count++)
+			;
+		snprintf(inherit, sizeof(inherit), "RSSSHIM_INHERIT=%d", carried.manifest);
+		environment[count++] = inherit;
+		environment[count] = NULL;
+		envp = environment;
+	}
+	errno = before;
+	int ret = request->real(request->path, request->argv, envp);
+	before = errno;
+	carry_undo(carried);
+	errno = before;
+	return ret;
+}
+
+EXPORTED int execve(const char *path, char *const *argv, char *const *envp)
+{
+	return execute(&(struct request){real_execve, path, argv, envp});
+}
+
+EXPORTED int execvpe(const char *file, char *const *argv, char *const *envp)
+{
+	return execute(&(struct request){real_execvpe, file, argv, envp});
+}
+
+EXPORTED int execv(const char *path, char *const *argv)
+{
+	return execve(path, argv, environ);
+}
+
+EXPORTED int execvp(const char *file, char *const *argv)
+{
+	return execvpe(file, argv, environ);
+}
+
+/* Arguments up to the NULL that ends them; returns false where there are too many. */
+static bool collect(char **argv, const char *first, va_list more)
+{
+	int count = 0;
+
+	for (const char *next = first; next; next = va_arg(more, const char *)) {
+		if (count == ENTRIES_MAX)
+			return false;
+		argv[count++] = (char *)next;
+	}
+	argv[count] = NULL;
+	return true;
+}
+
+static int too_many(void)
+{
+	errno = E2BIG;
+	return -1;
+}
+
+EXPORTED int execl(const char *path, const char *first, ...)
+{
+	char *argv[ENTRIES_MAX + 1];
+	va_list more;
+
+	va_start(more, first);
+	bool fits = collect(argv, first, more);
+	va_end(more);
+	return fits ? execve(path, argv, environ) : too_many();
+}
+
+EXPORTED int execlp(const char *file, const char *first, ...)
+{
+	char *argv[ENTRIES_MAX + 1];
+	va_list more;
+
+	va_start(more, first);
+	bool fits = collect(argv, first, more);
+	va_end(more);
+	return fits ? execvpe(file, argv, environ) : too_many();
+}
+
+EXPORTED int execle(const char *path, const char *first, ...)
+{
+	char *argv[ENTRIES_MAX + 1];
+	va_list more;
+
+	va_start(more, first);
+	bool fits = collect(argv, first, more);
+	char *const *envp = fits ? va_arg(more, char *const *) : NULL;
+	va_end(more);
+	return fits ? execve(path, argv, envp) : too_many();
+}

@@ -1,0 +1,174 @@
+#include "shim/group/carry.h"
+#include "shim/group/listener.h"
+#include "shim/kernel/log.h"
+#include "shim/kernel/sys.h"
+#include "shim/process/fd_table.h"
+#include "shim/process/own_fd.h"
+#include "shim/process/runtime.h"
+#include "shim/process/self.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define CARRY_MAGIC 0x52535363u /* "RSSc" */
+/* Descriptors that a service manager passes start here. */
+#define FIRST_PASSED 3
+
+/* The manifest: a record a listener. Several listeners of one group name the same members. */
+struct carry_record {
+	uint32_t magic, abi;
+	int listener, app_reuseport;
+	int ledger, door;
+	uint32_t members;
+	int member[SLOTS_MAX];
+};
+
+static void set_close_on_exec(int fd, bool on)
+{
+	if (fd >= 0)
+		sys(SYS_fcntl, fd, F_SETFD, on ? FD_CLOEXEC : 0);
+}
+
+static void set_group_close_on_exec(const struct group *group, bool on)
+{
+	set_close_on_exec(group->ledger_fd, on);
+	set_close_on_exec(group->door, on);
+	for (unsigned s = 0; s < group->slot_count; s++)
+		set_close_on_exec(group->member[s], on);
+}
+
+static void carry_one(int fd, uint32_t number, void *argument)
+{
+	struct carried *carried = argument;
+	const struct group *group = listener_group((int)number);
+	struct carry_record record = {.magic = CARRY_MAGIC,
+				      .abi = LEDGER_ABI,
+				      .listener = fd,
+				      .app_reuseport = listener_at((int)number)->app_reuseport,
+				      .ledger = group->ledger_fd,
+				      .door = group->door,
+				      .members = group->slot_count};
+	long flags = sys(SYS_fcntl, fd, F_GETFD);
+
+	if (flags < 0 || flags & FD_CLOEXEC)
+		return;
+	if (carried->manifest < 0)
+		carried->manifest = (int)sys(SYS_memfd_create, "rssshim-carry", MFD_ALLOW_SEALING);
+	if (carried->manifest < 0)
+		return;
+	memcpy(record.member, group->member, group->slot_count * sizeof(int));
+	if (sys(SYS_write, carried->manifest, &record, sizeof(record)) == sizeof(record))
+		set_group_close_on_exec(group, false);
+}
+
+struct carried carry_out(void)
+{
+	struct carried carried = {.manifest = -1};
+
+	fd_for_each(FD_LISTENER, carry_one, &carried);
+	return carried;
+}
+
+static void close_again(int fd, uint32_t number, void *unused)
+{
+	(void)fd;
+	(void)unused;
+	set_group_close_on_exec(listener_group((int)number), true);
+}
+
+void carry_undo(struct carried carried)
+{
+	if (carried.manifest < 0)
+		return;
+	fd_for_each(FD_LISTENER, close_again, NULL);
+	sys(SYS_close, carried.manifest);
+}
+
+/* What the program before us left open is ours, or is closed. */
+static void take_descriptors(const struct carry_record *record, bool ours)
+{
+	int fd[2 + SLOTS_MAX] = {record->ledger, record->door};
+
+	memcpy(fd + 2, record->member, record->members * sizeof(int));
+	for (unsigned i = 0; i < 2 + record->members; i++) {
+		if (fd[i] < 0 || fd_get(fd[i]).kind == FD_OURS)
+			continue;
+		if (ours) {
+			set_close_on_exec(fd[i], true);
+			fd_set_word(fd[i], FD_OURS, 0);
+		} else {
+			sys(SYS_close, fd[i]);
+		}
+	}
+}
+
+static bool is_sound(const struct carry_record *record)
+{
+	return record->magic == CARRY_MAGIC && record->abi == LEDGER_ABI && record->members &&
+	       record->members <= SLOTS_MAX && socket_is_listening(record->listener) &&
+	       socket_is_listening(record->member[0]);
+}
+
+static void take_one(const struct carry_record *record)
+{
+	struct socket_address address;
+	struct group *group = NULL;
+
+	if (!socket_local(record->listener, &address))
+		group = group_find(&address);
+	if (!group) {
+		take_descriptors(record, true);
+		group = group_take(record->ledger, record->door, record->members, record->member,
+				   &address);
+	}
+	if (group && listener_enter(record->listener, group, record->app_reuseport) >= 0)
+		log_info("port %u: took over %u members from the program before",
+			 socket_port(&address), group->slot_count);
+}
+
+static void take_all(int manifest)
+{
+	struct carry_record record;
+	struct self_guard guard;
+
+	self_lock(&guard);
+	sys(SYS_lseek, manifest, 0, SEEK_SET);
+	while (sys(SYS_read, manifest, &record, sizeof(record)) == sizeof(record)) {
+		if (!is_sound(&record))
+			break;
+		if (runtime_on())
+			take_one(&record);
+		else
+			take_descriptors(&record, false);
+	}
+	self_unlock(&guard);
+	sys(SYS_close, manifest);
+}
+
+static int number_of(char *const *environment, const char *name)
+{
+	size_t length = strlen(name);
+
+	for (; environment && *environment; environment++)
+		if (!strncmp(*environment, name, length) && (*environment)[length] == '=')
+			return atoi(*environment + length + 1);
+	return 0;
+}
+
+void carry_in(const char *inherited, char *const *environment)
+{
+	int passed = 0;
+
+	if (number_of(environment, "LISTEN_PID") == self_pid())
+		passed = number_of(environment, "LISTEN_FDS");
+	if (!inherited && passed <= 0)
+		return;
+	if (runtime_on())
+		runtime_discover();
+	if (inherited)
+		take_all(atoi(inherited));
+	for (int fd = FIRST_PASSED; runtime_on() && fd < FIRST_PASSED + passed; fd++)
+		listener_of(fd);
+}

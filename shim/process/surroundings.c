@@ -1,0 +1,121 @@
+#include "shim/process/surroundings.h"
+#include "shim/kernel/sys.h"
+#include <fcntl.h>
+#include <limits.h>
+#include <stddef.h>
+#include <string.h>
+
+#define KEPT_BYTES 32768
+#define INHERIT    "RSSSHIM_INHERIT="
+#define PRELOAD    "LD_PRELOAD="
+
+static char bytes[KEPT_BYTES];
+static size_t bytes_used;
+static char *kept[SURROUNDINGS_KEPT_MAX];
+static int kept_count;
+static const char *inherited;
+static const char *preload; /* value of LD_PRELOAD */
+static char own_path[PATH_MAX];
+
+static bool starts_with(const char *text, const char *start)
+{
+	return !strncmp(text, start, strlen(start));
+}
+
+static char *keep_text(const char *text)
+{
+	size_t size = strlen(text) + 1;
+
+	if (size > KEPT_BYTES - bytes_used)
+		return NULL;
+	char *copy = memcpy(bytes + bytes_used, text, size);
+	bytes_used += size;
+	return copy;
+}
+
+static void keep_variable(const char *entry)
+{
+	char *copy = kept_count < SURROUNDINGS_KEPT_MAX ? keep_text(entry) : NULL;
+
+	if (!copy)
+		return;
+	if (starts_with(copy, PRELOAD))
+		preload = copy + strlen(PRELOAD);
+	kept[kept_count++] = copy;
+}
+
+void surroundings_start(char **environment)
+{
+	char **to = environment;
+	long length = sys(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", own_path, PATH_MAX - 1);
+
+	own_path[length > 0 ? length : 0] = '\0';
+	for (char **from = environment; from && *from; from++) {
+		if (starts_with(*from, INHERIT)) {
+			const char *copy = keep_text(*from);
+			inherited = copy ? copy + strlen(INHERIT) : NULL;
+			continue;
+		}
+		if (starts_with(*from, PRELOAD) || starts_with(*from, "RSSSHIM_"))
+			keep_variable(*from);
+		*to++ = *from;
+	}
+	if (to)
+		*to = NULL;
+}
+
+const char *surroundings_inherited(void)
+{
+	return inherited;
+}
+
+bool surroundings_is_own_program(const char *path)
+{
+	const char *name = strrchr(own_path, '/');
+
+	if (!name)
+		return false;
+	/* Found over PATH, or by another name of its directory: the name has to do. An upgrade puts
+	 * another file in the place of the running one, which the kernel then calls deleted. */
+	const char *slash = strrchr(path, '/');
+	const char *wanted = slash ? slash + 1 : path;
+	size_t length = strlen(wanted);
+	return length && !strncmp(name + 1, wanted, length) &&
+	       (!name[1 + length] || !strcmp(name + 1 + length, " (deleted)"));
+}
+
+static const char *value_in(char *const *environment, const char *name, size_t length)
+{
+	for (; environment && *environment; environment++)
+		if (!strncmp(*environment, name, length) && (*environment)[length] == '=')
+			return *environment + length + 1;
+	return NULL;
+}
+
+bool surroundings_preloads(char *const *environment)
+{
+	const char *now = value_in(environment, PRELOAD, strlen(PRELOAD) - 1);
+
+	return now && (preload ? !!strstr(now, preload) : !!strstr(now, "librssshim.so"));
+}
+
+int surroundings_restore(char *const *environment, char **out, int room)
+{
+	int count = 0;
+
+	for (char *const *entry = environment; entry && *entry; entry++) {
+		if (count == room - 1)
+			return -1;
+		out[count++] = *entry;
+	}
+	for (int i = 0; i < kept_count; i++) {
+		const char *equals = strchr(kept[i], '=');
+		if (!equals || value_in(environment, kept[i], (size_t)(equals - kept[i])))
+			continue;
+		if (count == room - 1)
+			return -1;
+		out[count++] = kept[i];
+	}
+	out[count] = NULL;
+	return count;
+}
