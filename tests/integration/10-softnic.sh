@@ -3,6 +3,7 @@
 # a server that knows nothing of it is aligned by chance only; the observer sees that.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
+why=$(bench_lacks) && skip_all "$why"
 
 predicted() { # reads `observe --list`; "TOTAL RIGHT"
 	python3 "$BENCH_ROOT/tests/lib/toeplitz.py" check "$WORLD_KEY" "$(softnic_table)" \

@@ -2,6 +2,7 @@
 # The observer against servers that say themselves which thread serves which connection.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
+why=$(bench_lacks) && skip_all "$why"
 
 world_up
 

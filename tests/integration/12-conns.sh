@@ -3,6 +3,7 @@
 # "no connection was lost" means something.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
+why=$(bench_lacks) && skip_all "$why"
 
 world_up softnic=no
 declare -A port
