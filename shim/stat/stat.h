@@ -1,0 +1,75 @@
+/* Counting, for whoever in the library does something worth knowing.
+ *
+ * The numbers are in a memfd that all processes of an application share by inheritance, and that
+ * the `rssshim` command finds through /proc: nothing in the file system, nothing left behind. Each
+ * thread counts in a block of its own, with plain increments: no lock, no system call. Before the
+ * memory exists, or where there is none, counting does nothing. */
+#pragma once
+#include "shim/process/self.h"
+#include "shim/stat/stat_memory.h"
+#include <stdbool.h>
+
+struct nic_set;
+struct policy;
+struct socket_address;
+
+extern _Atomic(struct stat_memory *) stat_shared;
+
+/* The calling thread's block, NULL until its first count; valid in the epoch it was claimed in. */
+struct stat_here {
+	struct stat_block *block;
+	uint32_t epoch;
+	uint32_t crowded_epoch; /* all blocks were taken in that epoch: counts in the common one */
+	uint32_t random;
+	int until_look; /* arrivals that go by before the next one that is looked at */
+};
+extern __thread struct stat_here stat_here;
+
+void stat_add_slowly(enum stat_counter counter, uint64_t count);
+
+static inline void stat_add(enum stat_counter counter, uint64_t count)
+{
+	if (__builtin_expect(stat_here.block && stat_here.epoch == self_epoch(), 1))
+		stat_here.block->counter[counter] += count;
+	else
+		stat_add_slowly(counter, count);
+}
+
+static inline void stat_count(enum stat_counter counter)
+{
+	stat_add(counter, 1);
+}
+
+/* `rssshim off`: nothing new is to be steered. Read it each time, it changes at any time. */
+static inline bool stat_is_off(void)
+{
+	const struct stat_memory *memory = atomic_load_explicit(&stat_shared, memory_order_relaxed);
+
+	return memory && memory->off;
+}
+
+struct stat_origin {
+	const struct policy *policy;
+	const struct nic_set *nics;
+	const cpu_set_t *online; /* stands for the CPUs that receive where no interface spreads */
+	const char *program;
+	bool observe; /* look at each arrival */
+};
+
+/* Makes the memory, once, under self_lock(). Where the kernel refuses there are no statistics, and
+ * no other effect. */
+void stat_start(const struct stat_origin *origin);
+/* The interfaces were looked at, again. */
+void stat_set_nics(const struct nic_set *nics, const cpu_set_t *online);
+
+/* A listener is steered, with that many members, or is not: then why says the reason. */
+void stat_listener(const struct socket_address *address, unsigned members, const char *why);
+
+/* The connection fd is there: looks, now and then, on which CPU its packets arrive. Two system
+ * calls when it does look. */
+void stat_look(enum stat_side side, int fd);
+static inline void stat_arrived(enum stat_side side, int fd)
+{
+	if (__builtin_expect(--stat_here.until_look < 0, 0))
+		stat_look(side, fd);
+}
