@@ -4,6 +4,7 @@
 #include "shim/group/listener.h"
 #include "shim/process/fd_table.h"
 #include "shim/process/runtime.h"
+#include "shim/stat/observe.h"
 
 /* accept() and accept4() without flags are the same system call; keeping the application's choice
  * keeps other preloaded libraries' view. */
@@ -20,6 +21,8 @@ static int accept_any(int fd, struct sockaddr *address, socklen_t *length, int f
 	int accepted = listener < 0 ? real(fd, address, length, flags)
 				    : accept_from(listener, fd, address, length, flags, real);
 
+	if (accepted >= 0 && listener < 0 && runtime_counts())
+		observe_accepted(fd, accepted);
 	/* So that nobody asks the kernel whether it listens. */
 	if (accepted >= 0 && runtime_on())
 		fd_set_word(accepted, FD_PLAIN, 0);

@@ -18,7 +18,7 @@ EXPORTED int socket(int domain, int type, int protocol)
 {
 	int fd = real_socket(domain, type, protocol);
 
-	if (fd < 0 || !runtime_on())
+	if (fd < 0 || !runtime_counts())
 		return fd;
 	if (is_tcp(domain, type, protocol)) {
 		runtime_discover();

@@ -4,6 +4,7 @@
 #include "shim/group/stand_in.h"
 #include "shim/group/watch.h"
 #include "shim/kernel/sys.h"
+#include "shim/stat/stat.h"
 #include <errno.h>
 #include <stddef.h>
 
@@ -15,6 +16,7 @@ struct attempt {
 	socklen_t *length;
 	int flags;
 	accept_fn real;
+	int slot; /* of the member tried last; -1: the application's socket */
 };
 
 static bool is_empty(int result)
@@ -22,19 +24,21 @@ static bool is_empty(int result)
 	return result < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
-static int from_member(const struct attempt *attempt, unsigned slot)
+static int from_member(struct attempt *attempt, unsigned slot)
 {
+	attempt->slot = (int)slot;
 	return attempt->real(attempt->group->member[slot], attempt->address, attempt->length,
 			     attempt->flags);
 }
 
-static int from_application(const struct attempt *attempt)
+static int from_application(struct attempt *attempt)
 {
+	attempt->slot = -1;
 	return attempt->real(attempt->fd, attempt->address, attempt->length, attempt->flags);
 }
 
 /* Result of the first member of the set that has anything but "try again". */
-static int from_any(const struct attempt *attempt, const struct slot_set *slots)
+static int from_any(struct attempt *attempt, const struct slot_set *slots)
 {
 	int result = -1;
 
@@ -45,7 +49,7 @@ static int from_any(const struct attempt *attempt, const struct slot_set *slots)
 	return result;
 }
 
-static int from_ready(const struct attempt *attempt)
+static int from_ready(struct attempt *attempt)
 {
 	int number = group_number(attempt->group), result = -1;
 
@@ -64,7 +68,7 @@ static int from_ready(const struct attempt *attempt)
 
 /* A thread that blocks in accept() waits for its home's members and the application's socket at
  * once, which only an epoll instance of its own can do. */
-static int blocking(const struct attempt *attempt, int listener)
+static int blocking(struct attempt *attempt, int listener)
 {
 	for (;;) {
 		struct epoll_event event;
@@ -93,6 +97,41 @@ static int blocking(const struct attempt *attempt, int listener)
 	}
 }
 
+static int from_all(struct attempt *attempt, int listener)
+{
+	int before = errno, result = from_ready(attempt);
+
+	if (!is_empty(result)) {
+		errno = result < 0 ? errno : before;
+		return result;
+	}
+	errno = before;
+	const struct slot_set *added = watch_of_thread(listener);
+	if (!added && ledger_is_steering(attempt->group->ledger) && socket_is_blocking(attempt->fd))
+		return blocking(attempt, listener);
+	result = from_application(attempt);
+	if (!is_empty(result))
+		return result;
+	if (added)
+		return from_any(attempt, added);
+	/* Another thread of the process waits, this one accepts. */
+	struct slot_set watched = watch_of_process(listener);
+	return from_any(attempt, &watched);
+}
+
+static void count(const struct attempt *attempt, int listener, int accepted)
+{
+	const struct slot_set *home = watch_of_thread(listener);
+
+	if (attempt->slot < 0)
+		stat_count(STAT_ACCEPT_COMMON);
+	else if (!home || slot_in(home, (unsigned)attempt->slot))
+		stat_count(STAT_ACCEPT_MEMBER);
+	else
+		stat_count(STAT_ACCEPT_DRAINED);
+	stat_arrived(STAT_ACCEPT, accepted);
+}
+
 int accept_from(int listener, int fd, struct sockaddr *address, socklen_t *length, int flags,
 		accept_fn real)
 {
@@ -102,22 +141,9 @@ int accept_from(int listener, int fd, struct sockaddr *address, socklen_t *lengt
 				  .length = length,
 				  .flags = flags,
 				  .real = real};
-	int before = errno, result = from_ready(&attempt);
+	int accepted = from_all(&attempt, listener);
 
-	if (!is_empty(result)) {
-		errno = result < 0 ? errno : before;
-		return result;
-	}
-	errno = before;
-	const struct slot_set *added = watch_of_thread(listener);
-	if (!added && ledger_is_steering(attempt.group->ledger) && socket_is_blocking(fd))
-		return blocking(&attempt, listener);
-	result = from_application(&attempt);
-	if (!is_empty(result))
-		return result;
-	if (added)
-		return from_any(&attempt, added);
-	/* Another thread of the process waits, this one accepts. */
-	struct slot_set watched = watch_of_process(listener);
-	return from_any(&attempt, &watched);
+	if (accepted >= 0)
+		count(&attempt, listener, accepted);
+	return accepted;
 }

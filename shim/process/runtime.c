@@ -3,6 +3,7 @@
 #include "shim/policy/start.h"
 #include "shim/process/own_fd.h"
 #include "shim/process/self.h"
+#include "shim/stat/stat.h"
 #include <errno.h>
 #include <stddef.h>
 
@@ -57,6 +58,11 @@ void runtime_discover(void)
 		keep(&sources.generic);
 		topology_read(&topology, sources.sys);
 		nic_scan(&nics, &policy, &sources);
+		stat_start(&(struct stat_origin){.policy = &policy,
+						 .nics = &nics,
+						 .online = &topology.online,
+						 .program = program_invocation_short_name,
+						 .observe = runtime_state == RUNTIME_OBSERVE});
 		discovered = 1;
 	}
 	self_unlock(&guard);

@@ -20,14 +20,20 @@ static inline bool runtime_on(void)
 		atomic_load_explicit(&runtime_state, memory_order_acquire) == RUNTIME_ON, 1);
 }
 
+/* Steers, or at least counts. */
+static inline bool runtime_counts(void)
+{
+	return atomic_load_explicit(&runtime_state, memory_order_acquire) != RUNTIME_OFF;
+}
+
 /* Once, from the constructor: reads the environment and the policy. */
 void runtime_start(void);
 
 /* Valid from runtime_start() on. */
 const struct policy *runtime_policy(void);
 
-/* Looks at the NICs and CPUs, the first time it is called: before the application drops privileges
- * or changes root, so at its first TCP socket. */
+/* Looks at the NICs and CPUs and begins to count, the first time it is called: before the
+ * application drops privileges or changes root, so at its first TCP socket. */
 void runtime_discover(void);
 
 /* NULL before runtime_discover(). */

@@ -1,0 +1,26 @@
+#include "shim/stat/observe.h"
+#include "shim/kernel/socket.h"
+#include "shim/process/fd_table.h"
+#include "shim/process/runtime.h"
+#include "shim/stat/stat.h"
+
+/* In observe mode nothing else looks at a socket that arrived unseen (socket activation, exec). */
+static bool is_tcp(int fd)
+{
+	struct fd_word word = fd_get(fd);
+
+	if (word.kind == FD_UNKNOWN) {
+		word.kind = socket_is_tcp(fd) ? FD_SOCKET : FD_PLAIN;
+		fd_set_word(fd, word.kind, 0);
+	}
+	return word.kind == FD_SOCKET;
+}
+
+void observe_accepted(int fd, int accepted)
+{
+	if (!is_tcp(fd))
+		return;
+	runtime_discover();
+	stat_count(STAT_ACCEPT_UNSTEERED);
+	stat_arrived(STAT_ACCEPT, accepted);
+}
