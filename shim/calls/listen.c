@@ -4,6 +4,7 @@
 #include "shim/kernel/socket.h"
 #include "shim/process/fd_table.h"
 #include "shim/process/runtime.h"
+#include "shim/stat/observe.h"
 #include <errno.h>
 #include <netinet/in.h>
 
@@ -38,7 +39,12 @@ EXPORTED int bind(int fd, const struct sockaddr *address, socklen_t length)
 
 EXPORTED int listen(int fd, int backlog)
 {
-	return runtime_on() ? listener_listen(fd, backlog, real_listen) : real_listen(fd, backlog);
+	if (runtime_on())
+		return listener_listen(fd, backlog, real_listen);
+	int ret = real_listen(fd, backlog);
+	if (!ret && runtime_counts())
+		observe_listening(fd, "observe mode: nothing is touched");
+	return ret;
 }
 
 EXPORTED int shutdown(int fd, int how)

@@ -1,12 +1,15 @@
 #include "shim/group/listener.h"
 #include "shim/group/door.h"
 #include "shim/group/watch.h"
+#include "shim/kernel/format.h"
 #include "shim/kernel/log.h"
 #include "shim/kernel/reuseport.h"
 #include "shim/kernel/sys.h"
 #include "shim/process/fd_table.h"
 #include "shim/process/runtime.h"
 #include "shim/process/self.h"
+#include "shim/stat/observe.h"
+#include "shim/stat/stat.h"
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -75,12 +78,16 @@ static void say_unsteered(int fd, const char *why, int error)
 {
 	struct socket_address address;
 
+	char reason[STAT_REASON_MAX];
+
 	socket_local(fd, &address);
 	if (error == -ENODEV)
-		log_info("port %u is not steered: %s", socket_port(&address), why);
+		format_text(reason, sizeof(reason), "%s", why);
 	else
-		log_warn("port %u is not steered: %s refused (error %d)", socket_port(&address),
-			 why, -error);
+		format_text(reason, sizeof(reason), "%s refused (error %d)", why, -error);
+	log_write(error == -ENODEV ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "port %u is not steered: %s",
+		  socket_port(&address), reason);
+	stat_listener(&address, 0, reason);
 }
 
 /* The group for a socket with SO_REUSEPORT: that of its address in this process or another, else,
@@ -150,6 +157,16 @@ static bool is_ours_to_group(int fd)
 		 "its connections stay on the common queue",
 		 owner);
 	return false;
+}
+
+/* NULL where nothing speaks against making fd a group. */
+static const char *why_unwanted(int fd)
+{
+	if (!runtime_policy()->listen_steer)
+		return "the policy says listen.steer = no";
+	if (!is_port_wanted(fd))
+		return "the policy does not list its port";
+	return is_ours_to_group(fd) ? NULL : "it belongs to another user";
 }
 
 /* One that listens already, and that this process has not seen before. */
@@ -228,11 +245,14 @@ int listener_listen(int fd, int backlog, int (*real_listen)(int, int))
 		return real_listen(fd, backlog);
 	if (number >= 0)
 		return listen_again(number, fd, backlog, real_listen);
-	if (!runtime_policy()->listen_steer || !socket_is_tcp(fd) || socket_is_listening(fd) ||
-	    !is_port_wanted(fd) || !is_ours_to_group(fd))
+	if (!socket_is_tcp(fd) || socket_is_listening(fd))
 		return real_listen(fd, backlog);
-
 	runtime_discover();
+	const char *unwanted = why_unwanted(fd);
+	if (unwanted) {
+		observe_listening(fd, unwanted);
+		return real_listen(fd, backlog);
+	}
 	self_lock(&guard);
 	bool app_reuseport = socket_get_int(fd, SOL_SOCKET, SO_REUSEPORT, 0) == 1;
 	struct group *group = app_reuseport ? join_or_build(fd, backlog, false, &built)
@@ -248,6 +268,7 @@ int listener_listen(int fd, int backlog, int (*real_listen)(int, int))
 			group_recount(group);
 		group_publish_if_changed(group);
 		log_info("port %u: %u members", socket_port(&group->address), group->slot_count);
+		stat_listener(&group->address, group->slot_count, NULL);
 	}
 	self_unlock(&guard);
 	return ret;

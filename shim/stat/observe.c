@@ -16,6 +16,17 @@ static bool is_tcp(int fd)
 	return word.kind == FD_SOCKET;
 }
 
+void observe_listening(int fd, const char *why)
+{
+	struct socket_address address;
+
+	if (!is_tcp(fd))
+		return;
+	runtime_discover();
+	if (!socket_local(fd, &address))
+		stat_listener(&address, 0, why);
+}
+
 void observe_accepted(int fd, int accepted)
 {
 	if (!is_tcp(fd))
