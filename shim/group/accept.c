@@ -107,7 +107,7 @@ static int from_all(struct attempt *attempt, int listener)
 	}
 	errno = before;
 	const struct slot_set *added = watch_of_thread(listener);
-	if (!added && ledger_is_steering(attempt->group->ledger) && socket_is_blocking(attempt->fd))
+	if (!added && socket_is_blocking(attempt->fd))
 		return blocking(attempt, listener);
 	result = from_application(attempt);
 	if (!is_empty(result))

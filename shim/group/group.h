@@ -12,6 +12,7 @@
 #pragma once
 #include "shim/group/ledger.h"
 #include "shim/kernel/socket.h"
+#include "shim/stat/stat.h"
 
 #define GROUPS_MAX 64
 
@@ -63,6 +64,13 @@ void group_set_option(struct group *group, int level, int name, const void *valu
 		      socklen_t length);
 
 /* No lock needed from here on. */
+
+/* Whether this process has its connections steered to members at the moment. `rssshim off` is for
+ * one application, and a group may be shared by several: each withdraws its own workers. */
+static inline bool group_is_steering(const struct group *group)
+{
+	return ledger_is_steering(group->ledger) && !stat_is_off();
+}
 
 /* Counts the application's sockets anew, after one joined or left. */
 void group_recount(struct group *group);

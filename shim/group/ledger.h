@@ -42,7 +42,6 @@ struct ledger {
 
 	_Atomic uint32_t generation;  /* of what the program is made from */
 	_Atomic uint32_t attached;    /* generation the attached program was made from */
-	_Atomic uint32_t off;         /* `rssshim off`: everything to the common sockets */
 	_Atomic uint32_t stand_aside; /* for good: the application steers its sockets itself */
 	_Atomic uint32_t suspended; /* the application ended its listening, the members' with it */
 	_Atomic uint32_t member_base, common_base, common_count;
@@ -99,7 +98,7 @@ struct slot_set ledger_check(struct ledger *ledger, const struct slot_set *waiti
 /* Whether connections are steered to members at all at the moment. */
 static inline bool ledger_is_steering(const struct ledger *ledger)
 {
-	return !ledger->off && !ledger->stand_aside && !ledger->suspended;
+	return !ledger->stand_aside && !ledger->suspended;
 }
 
 static inline void ledger_changed(struct ledger *ledger)

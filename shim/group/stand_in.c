@@ -81,12 +81,11 @@ int stand_in_open(int listener, int fd)
 	const struct group *group = listener_group(listener);
 	struct self_guard guard;
 
-	if (!ledger_is_steering(group->ledger) || !is_home(group) || self_is_borrowed())
-		return -1;
-	if (!open_instance())
-		return -1;
-	if (watch_has((unsigned)instance.watch, fd, listener))
+	/* Once it is there it stays, also where steering ended: connections may wait at members. */
+	if (instance.epoch == self_epoch() && watch_has((unsigned)instance.watch, fd, listener))
 		return instance.watch;
+	if (!group_is_steering(group) || !is_home(group) || self_is_borrowed() || !open_instance())
+		return -1;
 	self_lock(&guard);
 	bool added = watch_add_private((unsigned)instance.watch, fd, listener);
 	self_unlock(&guard);

@@ -87,7 +87,7 @@ static void settle(struct watch *watch, struct registration *reg, const cpu_set_
 	struct group *group = listener_group(reg->listener);
 	struct slot_set home = {0};
 
-	if (watch->takeovers < TAKEOVERS_MAX && ledger_is_steering(group->ledger))
+	if (watch->takeovers < TAKEOVERS_MAX && group_is_steering(group))
 		home = group_home(group, mask);
 	registration_settle(reg, watch->epfd, group, &home);
 	reg->draining = registration_look(reg, group, now);
@@ -166,7 +166,9 @@ static const struct slot_set *added_in(const struct watch *watch, int listener)
 
 const struct slot_set *watch_of_thread(int listener)
 {
-	return thread_watch ? added_in(&watches[thread_watch - 1], listener) : NULL;
+	const struct watch *watch = thread_watch ? &watches[thread_watch - 1] : NULL;
+
+	return watch && !watch->private ? added_in(watch, listener) : NULL;
 }
 
 struct slot_set watch_of_process(int listener)
