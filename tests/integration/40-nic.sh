@@ -3,6 +3,7 @@
 # a [nic] section makes of it, what stands on it, what is wrong with it.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
+why=$(bench_lacks) && skip_all "$why"
 
 shim() { in_dut "$BUILD/rssshim" "$@"; }
 fact() { # DEV JQ-EXPRESSION [ARG]...: of rssshim nic DEV --json
