@@ -10,6 +10,8 @@ void arrival_seal(struct arrival *a)
 {
 	size_t len = a->hash.key_len < RSS_KEY_MAX ? a->hash.key_len : RSS_KEY_MAX;
 
+	if (a->hash.function == HASH_LEARNED)
+		return;
 	toeplitz_init(&a->toeplitz, a->hash.key, a->hash.function == HASH_TOEPLITZ ? len : 0);
 }
 
@@ -38,10 +40,21 @@ uint32_t arrival_ports_hash(const struct arrival *a, enum flow_family family, ui
 {
 	struct pair ports = transformed(a->hash.transform, remote_port, local_port);
 
+	if (a->hash.function == HASH_LEARNED)
+		return (uint32_t)linear_map_port(&a->learned, family, local_port);
 	if (a->hash.fields[family] != FIELDS_4_TUPLE)
 		return 0;
 	return toeplitz_word(&a->toeplitz, 2 * address_words(family),
 			     ports.first << 16 | ports.second);
+}
+
+/* A learned map counts the remote port among the addresses: only the local one is free. */
+static bool learned_addresses(const struct linear_map *map, const struct flow *flow, uint32_t *hash)
+{
+	uint64_t value = linear_map_value(map, flow);
+
+	*hash = (uint32_t)value;
+	return map->known[flow_family(flow)] && value >> LINEAR_MAP_INDEX_BITS == 0;
 }
 
 bool arrival_addresses_hash(const struct arrival *a, const struct flow *flow, uint32_t *hash)
@@ -51,6 +64,8 @@ bool arrival_addresses_hash(const struct arrival *a, const struct flow *flow, ui
 	unsigned words = address_words(family);
 	uint32_t h = a->hash.initial;
 
+	if (a->hash.function == HASH_LEARNED)
+		return learned_addresses(&a->learned, flow, hash);
 	if (fields == FIELDS_OTHER || a->toeplitz.words < 2 * words + (fields == FIELDS_4_TUPLE))
 		return false;
 	for (unsigned i = 0; i < words; i++) {

@@ -5,6 +5,7 @@
  * kernel in it. */
 #pragma once
 #include "shim/decide/flow.h"
+#include "shim/decide/linear_map.h"
 #include "shim/decide/toeplitz.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,7 +17,14 @@
 #define RSS_RPS_MAX    1024
 #define RSS_CPUS_MAX   1024 /* a CPU with a higher number counts as unknown */
 
-enum hash_function { HASH_UNKNOWN, HASH_TOEPLITZ, HASH_XOR, HASH_CRC32, HASH_NONE };
+enum hash_function {
+	HASH_UNKNOWN,
+	HASH_TOEPLITZ,
+	HASH_XOR,
+	HASH_CRC32,
+	HASH_NONE,
+	HASH_LEARNED /* no hash of the NIC's: what watching it has taught, see learn.h */
+};
 enum hash_transform { TRANSFORM_NONE, TRANSFORM_SYMMETRIC_XOR, TRANSFORM_SYMMETRIC_OR_XOR };
 enum hash_fields { FIELDS_4_TUPLE, FIELDS_ADDRESSES, FIELDS_OTHER };
 
@@ -51,7 +59,10 @@ struct arrival {
 	uint16_t queue_count;
 	int16_t queue_cpu[RSS_QUEUES_MAX]; /* -1: unknown */
 	struct rps_map rps;
-	struct toeplitz toeplitz; /* by arrival_seal() */
+	union {
+		struct toeplitz toeplitz; /* by arrival_seal() */
+		struct linear_map learned;
+	};
 };
 
 /* What is known of one flow. -1 where it is not known. */

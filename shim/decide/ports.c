@@ -86,26 +86,33 @@ static void space_choose(struct port_set *set, const struct port_range *range)
 	set->interval = &set->own_interval;
 }
 
-static unsigned reachable(const struct port_set *set, unsigned enough)
+struct reach {
+	unsigned in, out; /* wanted classes that ports can and cannot reach */
+};
+
+/* Counts until there is one of both. */
+static struct reach reach_of(const struct port_set *set, bool all)
 {
 	const struct port_target *target = set->target;
-	const uint16_t *list = set->ports->classes.list;
-	unsigned found = 0;
+	struct reach reach = {0, 0};
 	unsigned n = 0;
 
 	for (unsigned p = 0; p < target->parts; p++) {
-		for (const uint16_t *class = list + target->part[p].list; n < target->part[p].end;
-		     class ++, n++) {
-			if (port_space_reaches(set->space, *class ^ set->base) && ++found == enough)
-				return found;
+		const uint16_t *class = set->ports->classes.list + target->part[p].list;
+
+		for (; n < target->part[p].end && (all || !reach.in || !reach.out); class ++, n++) {
+			if (port_space_reaches(set->space, *class ^ set->base))
+				reach.in++;
+			else
+				reach.out++;
 		}
 	}
-	return found;
+	return reach;
 }
 
 unsigned port_set_reachable(const struct port_set *set)
 {
-	return reachable(set, UINT32_MAX);
+	return reach_of(set, true).in;
 }
 
 enum port_verdict port_set_init(struct port_set *set, const struct arrival *a,
@@ -129,17 +136,21 @@ enum port_verdict port_set_init(struct port_set *set, const struct arrival *a,
 	set->base = class_of_hash(
 		classes, set->addresses ^ arrival_ports_hash(a, set->family, flow->remote_port, 0));
 	space_choose(set, range);
-	set->positions = target->classes * set->interval->most;
+	bool gaps = false;
+
+	if (target->parts && set->space->rank < classes->bits) {
+		struct reach reach = reach_of(set, false);
+
+		if (!reach.in)
+			return PORTS_UNREACHABLE;
+		gaps = reach.out > 0;
+	}
 	/* Walking the wanted classes pays as long as most positions hold a port: not when some of
 	 * them are out of reach, nor when classes shared by CPUs are listed again and again. */
-	set->one_by_one = target->parts == 0 || set->space->rank < classes->bits ||
-			  set->positions > ports_between;
+	set->positions = target->classes * set->interval->most;
+	set->one_by_one = target->parts == 0 || gaps || set->positions > ports_between;
 	if (set->one_by_one)
 		set->positions = ports_between;
-	if (set->space->rank < classes->bits && target->parts && reachable(set, 1) == 0) {
-		set->positions = 0;
-		return PORTS_UNREACHABLE;
-	}
 	if (set->reciprocal_of != set->positions) {
 		set->reciprocal = UINT64_MAX / set->positions + 1;
 		set->reciprocal_of = set->positions;

@@ -1,0 +1,356 @@
+#include "shim/decide/learn.h"
+#include <string.h>
+
+#define TRUST_AFTER    12   /* predictions that came true in a row before any is told */
+#define JUDGED         16   /* recent judgements that count ... */
+#define JUDGED_BAD     5    /* ... and how many contradictions among them are too many */
+#define UNRESOLVED_MAX 8    /* contradictions, however rare, that call for a better explanation */
+#define TRIALS         16   /* orders of the kept observations that are tried for one */
+#define FAILURES_MAX   4    /* beginnings without success until it is given up */
+#define RETRY_AFTER    4096 /* observations until it is tried again */
+#define PROBES         32
+
+void learn_init(struct learn *l, enum flow_family family)
+{
+	memset(l, 0, sizeof(*l));
+	l->family = family;
+}
+
+static int place_find(const struct learn_space *space, const struct tuple *reduced)
+{
+	for (unsigned i = 0; i < space->cpus; i++) {
+		if (tuple_equal(&space->place[i], reduced))
+			return (int)i;
+	}
+	return -1;
+}
+
+/* Whether the places fill the affine space they lie in: then their number is a power of two, and
+ * every flow of that space has a known CPU. */
+static bool is_complete(const struct learn_space *space)
+{
+	struct tuple basis[8];
+	unsigned rank = 0;
+
+	if (space->cpus < 2 || space->cpus & (space->cpus - 1))
+		return false;
+	for (unsigned i = 1; i < space->cpus; i++) {
+		struct tuple d = space->place[i];
+
+		tuple_xor(&d, &space->place[0]);
+		for (unsigned k = 0; k < rank; k++) {
+			if (tuple_bit(&d, tuple_lowest(&basis[k])))
+				tuple_xor(&d, &basis[k]);
+		}
+		if (tuple_lowest(&d) >= TUPLE_BITS)
+			continue;
+		if (1u << rank == space->cpus)
+			return false;
+		basis[rank++] = d;
+	}
+	return 1u << rank == space->cpus;
+}
+
+/* Takes in a flow that is not predicted, reduced. False where that would make two CPUs one. */
+static bool space_admit(struct learn_space *space, const struct tuple *reduced, int cpu)
+{
+	struct tuple vector = *reduced;
+	unsigned i = 0;
+
+	while (i < space->cpus && space->cpu[i] != cpu)
+		i++;
+	if (i == space->cpus) {
+		if (i == LEARN_CPUS_MAX)
+			return false;
+		space->cpu[i] = (int16_t)cpu;
+		space->confirmed[i] = false;
+		space->place[i] = *reduced;
+		space->cpus++;
+		space->complete = is_complete(space);
+		return true;
+	}
+	tuple_xor(&vector, &space->place[i]);
+	for (i = 0; i < space->cpus; i++) {
+		struct tuple other = space->place[i];
+
+		tuple_xor(&other, &vector);
+		if (place_find(space, &other) >= 0)
+			return false;
+	}
+	unsigned lead = tuple_span_add(&space->span, &vector);
+
+	tuple_flip(&space->unconfirmed, lead);
+	for (i = 0; i < space->cpus; i++) {
+		if (tuple_bit(&space->place[i], lead))
+			tuple_xor(&space->place[i], &vector);
+	}
+	space->complete = is_complete(space);
+	return true;
+}
+
+static enum learn_verdict space_observe(struct learn_space *space, const struct tuple *tuple,
+					int cpu)
+{
+	struct tuple reduced = *tuple, used;
+
+	tuple_reduce(&space->span, &reduced, &used);
+
+	int at = place_find(space, &reduced);
+
+	if (at < 0)
+		return space_admit(space, &reduced, cpu) ? LEARN_TAUGHT : LEARN_CONTRADICTED;
+	if (space->cpu[at] != cpu)
+		return LEARN_CONTRADICTED;
+	space->confirmed[at] = true;
+	for (unsigned i = 0; i < TUPLE_WORDS; i++)
+		space->unconfirmed.word[i] &= ~used.word[i];
+	return LEARN_CONFIRMED;
+}
+
+/* The CPU that the space says, or -1; `sure`: and everything it rests on was seen twice. */
+static int space_predict(const struct learn_space *space, const struct tuple *tuple, bool *sure)
+{
+	struct tuple reduced = *tuple, used;
+	uint64_t doubt = 0;
+
+	tuple_reduce(&space->span, &reduced, &used);
+
+	int at = place_find(space, &reduced);
+
+	if (at < 0)
+		return -1;
+	for (unsigned i = 0; i < TUPLE_WORDS; i++)
+		doubt |= used.word[i] & space->unconfirmed.word[i];
+	/* In a complete space a CPU in the wrong place would have displaced another. */
+	*sure = doubt == 0 && (space->complete || space->confirmed[at]);
+	return space->cpu[at];
+}
+
+/* --- finding an explanation for what was seen --- */
+
+static void space_clear(struct learn_space *space)
+{
+	/* Basis vectors are valid by their leading bits, places by the number of CPUs. */
+	space->span.rank = 0;
+	memset(&space->span.leading, 0, sizeof(space->span.leading));
+	memset(&space->span.support, 0, sizeof(space->span.support));
+	memset(&space->unconfirmed, 0, sizeof(space->unconfirmed));
+	space->cpus = 0;
+	space->complete = false;
+}
+
+/* How many of the `last` observations a space does not explain. */
+static unsigned wrong_of(const struct learn *l, const struct learn_space *space, unsigned last)
+{
+	unsigned wrong = 0;
+	bool sure;
+
+	for (unsigned n = 1; n <= last && n <= l->kept; n++) {
+		const struct learn_seen *seen = &l->seen[(l->next + LEARN_KEPT - n) % LEARN_KEPT];
+
+		wrong += space_predict(space, &seen->tuple, &sure) != seen->cpu;
+	}
+	return wrong;
+}
+
+/* Learns the kept observations in some order into the trial. False once it contradicts more than
+ * `most` of them. */
+static bool try_order(struct learn *l, uint64_t random, unsigned most)
+{
+	uint16_t order[LEARN_KEPT];
+	unsigned wrong = 0;
+
+	for (unsigned i = 0; i < l->kept; i++) {
+		random = random * 6364136223846793005u + 1442695040888963407u;
+		unsigned j = (unsigned)((random >> 32) * (i + 1) >> 32);
+
+		order[i] = order[j];
+		order[j] = (uint16_t)i;
+	}
+	space_clear(&l->trial);
+	for (unsigned i = 0; i < l->kept; i++) {
+		const struct learn_seen *seen = &l->seen[order[i]];
+
+		wrong += space_observe(&l->trial, &seen->tuple, seen->cpu) == LEARN_CONTRADICTED;
+		if (wrong > most)
+			return false;
+	}
+	return true;
+}
+
+/* One wrong observation early on spoils all that is built on it. Learned in another order, the
+ * wrong ones are likely to come late, and be turned away. */
+static bool explain_better(struct learn *l)
+{
+	unsigned wrong = wrong_of(l, &l->space, LEARN_KEPT);
+	unsigned most = l->kept / 25;
+
+	l->unresolved = 0;
+	for (unsigned i = 0; i < TRIALS && wrong > 0; i++) {
+		if (wrong <= most)
+			most = wrong - 1;
+		if (!try_order(l, (uint64_t)l->observations << 8 | i, most))
+			continue;
+		/* Insertion order decides what counts as contradicted: judge the result anew. */
+		unsigned left = wrong_of(l, &l->trial, LEARN_KEPT);
+
+		if (left < wrong && wrong_of(l, &l->trial, JUDGED) < JUDGED_BAD) {
+			l->space = l->trial;
+			l->recent = 0;
+			l->changes++;
+			wrong = left;
+			return true;
+		}
+	}
+	return false;
+}
+
+static enum learn_refusal refusal_of(const struct learn *l)
+{
+	unsigned own = 0;
+
+	if (l->space.cpus == LEARN_CPUS_MAX)
+		return LEARN_TOO_MANY_CPUS;
+	for (unsigned i = 0; i < l->kept; i++)
+		own += l->seen[i].own;
+	if (own >= l->kept - l->kept / 10u)
+		return LEARN_FOLLOWS_SENDER;
+	if (l->same_flow >= FAILURES_MAX)
+		return LEARN_NOT_BY_FLOW;
+	return LEARN_NOT_AFFINE;
+}
+
+static void forget(struct learn *l)
+{
+	if (l->state != LEARN_REFUSED && ++l->failures >= FAILURES_MAX) {
+		l->state = LEARN_REFUSED;
+		l->refusal = refusal_of(l);
+		l->retry_at = l->observations + RETRY_AFTER;
+	} else if (l->state != LEARN_REFUSED) {
+		l->state = LEARN_WATCHING;
+	}
+	space_clear(&l->space);
+	l->kept = 0;
+	l->next = 0;
+	l->recent = 0;
+	l->confirmed = 0;
+	l->unresolved = 0;
+	l->forgotten++;
+	l->changes++;
+}
+
+/* Whether the flow seen last was seen on another CPU before. */
+static bool is_same_flow(const struct learn *l)
+{
+	const struct learn_seen *last = &l->seen[(l->next + LEARN_KEPT - 1) % LEARN_KEPT];
+
+	for (unsigned i = 0; i < l->kept; i++) {
+		if (l->seen[i].cpu != last->cpu && tuple_equal(&l->seen[i].tuple, &last->tuple))
+			return true;
+	}
+	return false;
+}
+
+static void judge(struct learn *l, enum learn_verdict verdict)
+{
+	l->recent = l->recent << 1 | (verdict == LEARN_CONTRADICTED);
+	if (verdict == LEARN_CONFIRMED) {
+		if (l->confirmed < UINT16_MAX && ++l->confirmed == TRUST_AFTER)
+			l->changes++;
+		return;
+	}
+	l->contradictions++;
+	l->unresolved++;
+	l->same_flow += is_same_flow(l);
+	if (l->confirmed < TRUST_AFTER)
+		l->confirmed = 0;
+	if (__builtin_popcount(l->recent & ((1u << JUDGED) - 1)) >= JUDGED_BAD) {
+		if (!explain_better(l))
+			forget(l);
+	} else if (l->unresolved >= UNRESOLVED_MAX) {
+		explain_better(l);
+	}
+}
+
+enum learn_verdict learn_observe(struct learn *l, const struct flow *flow, int cpu, int own_cpu)
+{
+	struct learn_seen *seen = &l->seen[l->next];
+	enum learn_verdict verdict;
+
+	l->observations++;
+	if (l->state == LEARN_REFUSED) {
+		if (l->observations < l->retry_at)
+			return LEARN_CONTRADICTED;
+		l->state = LEARN_WATCHING;
+		l->refusal = LEARN_NOT_REFUSED;
+		l->failures = 0;
+		l->same_flow = 0;
+	}
+	tuple_of_flow(&seen->tuple, flow);
+	seen->cpu = (int16_t)cpu;
+	seen->own = cpu == own_cpu;
+	l->next = (l->next + 1) % LEARN_KEPT;
+	if (l->kept < LEARN_KEPT)
+		l->kept++;
+
+	verdict = space_observe(&l->space, &seen->tuple, cpu);
+	if (verdict == LEARN_TAUGHT)
+		l->changes++;
+	else
+		judge(l, verdict);
+	if (l->state == LEARN_WATCHING && l->space.complete && l->confirmed >= TRUST_AFTER) {
+		l->state = LEARN_KNOWN;
+		l->failures = 0;
+		l->same_flow = 0;
+		l->changes++;
+	}
+	return verdict;
+}
+
+int learn_predict(const struct learn *l, const struct flow *flow)
+{
+	struct tuple tuple;
+	bool sure = false;
+
+	if (l->state == LEARN_REFUSED || l->confirmed < TRUST_AFTER)
+		return -1;
+	tuple_of_flow(&tuple, flow);
+
+	int cpu = space_predict(&l->space, &tuple, &sure);
+
+	return sure ? cpu : -1;
+}
+
+uint16_t learn_probe(const struct learn *l, const struct flow *flow, uint16_t lo, uint16_t hi,
+		     uint64_t random)
+{
+	struct flow candidate = *flow;
+	struct tuple tuple;
+
+	if (l->state == LEARN_REFUSED)
+		return 0;
+	for (unsigned i = 0; i < PROBES; i++) {
+		bool sure = false;
+
+		random = random * 6364136223846793005u + 1442695040888963407u;
+		candidate.local_port = (uint16_t)(lo + ((random >> 32) * (hi - lo + 1u) >> 32));
+		tuple_of_flow(&tuple, &candidate);
+		if (space_predict(&l->space, &tuple, &sure) < 0 || !sure)
+			return candidate.local_port;
+	}
+	return 0;
+}
+
+const char *learn_refusal_text(enum learn_refusal refusal)
+{
+	static const char *const text[] = {
+		[LEARN_NOT_REFUSED] = "learnable so far",
+		[LEARN_NOT_AFFINE] = ("the CPU is no linear function of addresses and ports (CPUs "
+				      "or table no power of two, or another kind of hash)"),
+		[LEARN_FOLLOWS_SENDER] = "packets arrive on the CPU that made the flow",
+		[LEARN_NOT_BY_FLOW] = "one flow arrives now on this CPU, now on that",
+		[LEARN_TOO_MANY_CPUS] = "more CPUs than can be told apart",
+	};
+
+	return text[refusal];
+}

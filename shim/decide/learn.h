@@ -1,0 +1,103 @@
+/* Learns where flows arrive by watching: no key, no table, no question to the NIC.
+ *
+ * Where the hash is linear and the table spreads it evenly over a power of two of CPUs, two flows
+ * that arrive on one CPU differ by a vector of one fixed space, whatever the key. So differences of
+ * observed flows are collected into a basis; a flow arrives on the CPU c if its difference to one
+ * seen on c lies in the span. What is not spanned is unknown.
+ *
+ * Observations may be wrong (a connection whose packets moved): nothing is believed before it was
+ * confirmed, contradictions are judged against the last LEARN_KEPT observations, and what explains
+ * those best is kept. When the NIC changes, what was learned is forgotten within some 20
+ * contradicting observations. Where no such space explains what is seen, that is said, and nothing
+ * predicted.
+ *
+ * One value for each NIC and family, about 60 KB, no pointers, no allocation. Not safe against
+ * concurrent use. learn_observe() costs well under a microsecond once learned; a contradiction now
+ * and then some milliseconds. */
+#pragma once
+#include "shim/decide/arrival.h"
+#include "shim/decide/tuple.h"
+
+#define LEARN_CPUS_MAX 128
+#define LEARN_KEPT     512
+
+enum learn_state {
+	LEARN_WATCHING, /* what is predicted is right, but much may be unknown */
+	LEARN_KNOWN,    /* the map is complete: learn_arrival() gives it */
+	LEARN_REFUSED   /* what is seen follows no such rule */
+};
+
+/* Why not, when refused. */
+enum learn_refusal {
+	LEARN_NOT_REFUSED,
+	LEARN_NOT_AFFINE,     /* CPUs or table no power of two, or a hash that is not linear */
+	LEARN_FOLLOWS_SENDER, /* packets arrive where the flow was made: RFS, same host */
+	LEARN_NOT_BY_FLOW,    /* one flow was seen on different CPUs */
+	LEARN_TOO_MANY_CPUS
+};
+
+enum learn_verdict {
+	LEARN_TAUGHT,      /* the observation was news */
+	LEARN_CONFIRMED,   /* it was what would have been predicted */
+	LEARN_CONTRADICTED /* it was not */
+};
+
+/* What has been understood. */
+struct learn_space {
+	struct tuple_span span;
+	struct tuple unconfirmed; /* leading bits of vectors that rest on one observation */
+	uint16_t cpus;
+	bool complete; /* the CPUs fill the space that is left: nothing more to come */
+	int16_t cpu[LEARN_CPUS_MAX];
+	bool confirmed[LEARN_CPUS_MAX];
+	struct tuple place[LEARN_CPUS_MAX]; /* what is left of any flow that arrives there */
+};
+
+struct learn_seen {
+	struct tuple tuple;
+	int16_t cpu;
+	bool own; /* the CPU that made the flow */
+};
+
+struct learn {
+	enum flow_family family;
+	enum learn_state state;
+	enum learn_refusal refusal;
+	uint32_t observations;
+	uint32_t contradictions;
+	uint32_t changes;    /* of what is predicted: publish anew when it differs */
+	uint32_t forgotten;  /* how often everything was */
+	uint16_t confirmed;  /* predictions that came true since the last beginning */
+	uint16_t unresolved; /* contradictions since the last look for a better explanation */
+	uint16_t failures;   /* beginnings that led to nothing, in a row */
+	uint16_t same_flow;  /* contradictions in these by a flow that was kept itself */
+	uint32_t retry_at;   /* when refused: observation at which to begin again */
+	uint32_t recent;     /* the last judgements, a bit each, 1: contradicted */
+	uint16_t kept;       /* valid entries of seen[] */
+	uint16_t next;       /* where the next one goes */
+	struct learn_space space;
+	struct learn_space trial;
+	struct learn_seen seen[LEARN_KEPT];
+};
+
+/* Begin, or begin anew: the NIC was reconfigured. */
+void learn_init(struct learn *l, enum flow_family family);
+
+/* A flow of this family was seen to arrive on a CPU. own_cpu: where the thread ran that made the
+ * flow, or -1 where that is not known or does not apply. */
+enum learn_verdict learn_observe(struct learn *l, const struct flow *flow, int cpu, int own_cpu);
+
+/* The CPU, or -1: not known. */
+int learn_predict(const struct learn *l, const struct flow *flow);
+
+/* A port in [lo, hi] with which this flow would teach something; 0 if all are likely known.
+ * `random` decides among those that would. */
+uint16_t learn_probe(const struct learn *l, const struct flow *flow, uint16_t lo, uint16_t hi,
+		     uint64_t random);
+
+/* What was learned, as an arrival like any other, for each family that is LEARN_KNOWN (either may
+ * be NULL). False when none is, or when not enough is known of the ports yet. A flow that was not
+ * spanned has no hash there. */
+bool learn_arrival(struct arrival *a, const struct learn *ipv4, const struct learn *ipv6);
+
+const char *learn_refusal_text(enum learn_refusal refusal);
