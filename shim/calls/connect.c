@@ -1,12 +1,19 @@
 /* connect(): also how an application ends a socket's listening, with AF_UNSPEC. */
+#include "shim/connect/connect.h"
 #include "shim/calls/real.h"
 #include "shim/group/listener.h"
+#include "shim/process/fd_table.h"
+#include "shim/process/runtime.h"
 
 EXPORTED int connect(int fd, const struct sockaddr *address, socklen_t length)
 {
-	int ret = real_connect(fd, address, length), listener = listener_known(fd);
+	struct fd_word word = fd_get(fd);
 
-	if (!ret && listener >= 0)
-		listener_stopped(listener);
+	if (word.kind == FD_SOCKET && runtime_on() && runtime_policy()->connect_steer)
+		return connect_steered(fd, address, length, word.value, real_connect);
+
+	int ret = real_connect(fd, address, length);
+	if (!ret && word.kind == FD_LISTENER)
+		listener_stopped((int)word.value);
 	return ret;
 }

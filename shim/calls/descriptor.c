@@ -1,6 +1,7 @@
 /* Descriptors that are closed or copied. Ours are not there for the application: it cannot close
  * them, and where it wants one of their numbers they move away. */
 #include "shim/calls/real.h"
+#include "shim/connect/witness.h"
 #include "shim/group/listener.h"
 #include "shim/group/watch.h"
 #include "shim/process/fd_table.h"
@@ -19,6 +20,8 @@ static void leave(int fd, struct fd_word word)
 		listener_close(fd);
 	else if (word.kind == FD_EPOLL)
 		watch_closed(word.value);
+	else if (word.kind == FD_SOCKET && word.value & SOCKET_WATCHED)
+		witness_closing(fd, word.value);
 	fd_forget(fd);
 }
 

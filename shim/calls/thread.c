@@ -1,12 +1,15 @@
 /* Threads that change their affinity change their home with it. */
 #include "shim/calls/real.h"
+#include "shim/connect/home.h"
 #include "shim/group/watch.h"
 #include "shim/process/runtime.h"
 
 static int moved(int ret)
 {
-	if (!ret && runtime_on())
+	if (!ret && runtime_on()) {
 		watch_thread_moved();
+		home_moved();
+	}
 	return ret;
 }
 

@@ -18,6 +18,20 @@ enum fd_kind {
 	FD_OURS,     /* the shim's own: invisible to the application */
 };
 
+/* What an application did with a TCP socket, so that connect() need not ask. */
+enum socket_bits {
+	SOCKET_PORT = 1 << 0,    /* bound to a port of its choice */
+	SOCKET_ADDRESS = 1 << 1, /* bound to an address, the port left to the kernel */
+	SOCKET_NO_PORT = 1 << 2, /* IP_BIND_ADDRESS_NO_PORT */
+	SOCKET_RANGE = 1 << 3,   /* IP_LOCAL_PORT_RANGE */
+	SOCKET_DEVICE = 1 << 4,  /* SO_BINDTODEVICE or the like */
+	SOCKET_MARK = 1 << 5,    /* SO_MARK */
+	SOCKET_CALLED = 1 << 6,  /* connect() was called */
+	SOCKET_APPLICATION = (1 << 8) - 1,
+	/* Beyond, ours: to be looked at when closed, see connect/witness.c. */
+	SOCKET_WATCHED = 1 << 8,
+};
+
 #define FD_TABLE_MAX (1 << 20)
 
 struct fd_word {

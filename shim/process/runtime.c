@@ -77,3 +77,8 @@ const struct cpu_topology *runtime_topology(void)
 {
 	return discovered ? &topology : NULL;
 }
+
+const struct nic_sources *runtime_sources(void)
+{
+	return discovered ? &sources : NULL;
+}

@@ -6,6 +6,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+struct nic_sources;
+
 enum runtime_state {
 	RUNTIME_OFF, /* before the constructor, disabled, or failed: every wrapper passes through */
 	RUNTIME_OBSERVE, /* counts, touches nothing */
@@ -39,3 +41,6 @@ void runtime_discover(void);
 /* NULL before runtime_discover(). */
 const struct nic_set *runtime_nics(void);
 const struct cpu_topology *runtime_topology(void);
+/* Its netlink sockets are shared with the processes forked from here: for use under self_lock() by
+ * the one that opened them. */
+const struct nic_sources *runtime_sources(void);

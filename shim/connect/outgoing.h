@@ -1,0 +1,19 @@
+/* What a process knows about its ways out: NICs, ports, routes. Kept up to date by whichever thread
+ * connects when a look is due; read by all threads without locks. */
+#pragma once
+#include "shim/connect/route_cache.h"
+#include "shim/connect/uplink.h"
+#include "shim/decide/port_pick.h"
+
+/* The way things are now; NULL where nothing can be steered: no NIC that can be predicted, a kernel
+ * that does not let a socket choose its port, a vfork child. now_ms: of a monotonic clock. */
+struct uplinks *outgoing_uplinks(uint64_t now_ms);
+
+/* The same without looking whether a look is due. */
+struct uplinks *outgoing_known(void);
+
+/* Which way a destination is reached: from memory, else from the kernel. 0 or -errno. */
+int outgoing_route(const struct route_query *query, struct route_answer *answer);
+
+/* The process's walk through its ports. */
+struct port_pick *outgoing_pick(void);

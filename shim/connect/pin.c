@@ -1,0 +1,42 @@
+#include "shim/connect/pin.h"
+#include "shim/kernel/socket.h"
+#include "shim/kernel/sys.h"
+#include <errno.h>
+#include <netinet/in.h>
+
+/* Linux 6.3; older headers do not have it. The level is IPPROTO_IP for IPv6 sockets too: at
+ * IPPROTO_IPV6 the number is another option's. */
+#define IP_LOCAL_PORT_RANGE_OPTION 51
+
+bool pin_supported(void)
+{
+	int fd = (int)sys(SYS_socket, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool supported;
+
+	if (fd == -EAFNOSUPPORT)
+		fd = (int)sys(SYS_socket, AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	supported = !pin_port(fd, 40000) && pin_has_range(fd);
+	sys(SYS_close, fd);
+	return supported;
+}
+
+int pin_port(int fd, uint16_t port)
+{
+	uint32_t range = (uint32_t)port << 16 | port;
+
+	return socket_set(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE_OPTION, &range, sizeof(range));
+}
+
+void pin_release(int fd)
+{
+	uint32_t none = 0;
+
+	socket_set(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE_OPTION, &none, sizeof(none));
+}
+
+bool pin_has_range(int fd)
+{
+	return socket_get_int(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE_OPTION, 0) != 0;
+}

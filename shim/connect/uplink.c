@@ -1,0 +1,72 @@
+#include "shim/connect/uplink.h"
+#include "shim/policy/policy.h"
+#include <string.h>
+
+bool uplinks_range(const struct local_ports *local, const struct policy_range *wanted, uint16_t *lo,
+		   uint16_t *hi)
+{
+	*lo = local->lo;
+	*hi = local->hi;
+	if (!wanted->high)
+		return true;
+	if (*lo < wanted->low)
+		*lo = wanted->low;
+	if (*hi > wanted->high)
+		*hi = wanted->high;
+	return *lo <= *hi;
+}
+
+static void uplink_fill(struct uplink *out, const struct nic_view *view, uint16_t lo, uint16_t hi)
+{
+	memset(out, 0, sizeof(*out));
+	memcpy(out->name, view->name, sizeof(out->name));
+	out->ifindex = view->ifindex;
+	out->cpus = view->cpus;
+	memcpy(&out->arrival, &view->arrival, sizeof(out->arrival));
+	for (enum flow_family family = 0; family < FLOW_FAMILIES; family++)
+		out->predictable[family] = view->predictable[family];
+	ports_init(&out->ports, &out->arrival);
+	port_range_init(&out->range, &out->ports, lo, hi);
+}
+
+static const struct uplink *same_in(const struct uplinks *before, const struct uplink *now)
+{
+	for (unsigned i = 0; before && i < before->count; i++) {
+		const struct uplink *then = &before->uplink[i];
+
+		if (then->ifindex == now->ifindex &&
+		    !memcmp(then->predictable, now->predictable, sizeof(now->predictable)) &&
+		    !memcmp(&then->arrival, &now->arrival, sizeof(now->arrival)))
+			return then;
+	}
+	return NULL;
+}
+
+void uplinks_fill(struct uplinks *out, const struct nic_set *nics, const struct local_ports *local,
+		  uint16_t lo, uint16_t hi, const struct uplinks *before)
+{
+	out->count = 0;
+	CPU_ZERO(&out->cpus);
+	memcpy(&out->local_ports, local, sizeof(*local));
+	for (unsigned i = 0; nics && i < nics->count && out->count < UPLINKS_MAX; i++) {
+		const struct nic_view *view = &nics->view[i];
+		struct uplink *uplink = &out->uplink[out->count];
+
+		if (!view->predictable[FLOW_IPV4] && !view->predictable[FLOW_IPV6])
+			continue;
+		uplink_fill(uplink, view, lo, hi);
+		const struct uplink *then = same_in(before, uplink);
+		if (then)
+			trust_copy(&uplink->trust, &then->trust);
+		CPU_OR(&out->cpus, &out->cpus, &uplink->cpus);
+		out->count++;
+	}
+}
+
+struct uplink *uplink_find(struct uplinks *uplinks, uint32_t ifindex)
+{
+	for (unsigned i = 0; i < uplinks->count; i++)
+		if (uplinks->uplink[i].ifindex == ifindex)
+			return &uplinks->uplink[i];
+	return NULL;
+}

@@ -1,0 +1,108 @@
+#include "shim/connect/witness.h"
+#include "shim/connect/destination.h"
+#include "shim/connect/outgoing.h"
+#include "shim/kernel/log.h"
+#include "shim/kernel/socket.h"
+#include "shim/kernel/sys.h"
+#include "shim/process/fd_table.h"
+#include <errno.h>
+#include <string.h>
+
+/* In the word of a watched socket: number of its uplink, and low bits of the generation. */
+#define UPLINK_SHIFT     16
+#define GENERATION_SHIFT 20
+#define GENERATION_MASK  0xfffu
+
+static __thread struct {
+	unsigned connects; /* since one was marked */
+	int fd;            /* the one marked last, to be looked at by the next connect() */
+	uint32_t bits;
+} mine = {.fd = -1};
+
+static bool peer_of(int fd, struct flow *flow)
+{
+	struct socket_address address = {.length = sizeof(address.storage)};
+
+	/* Only of a connection that is there: not while it is under way, nor after a reset. */
+	if (sys(SYS_getpeername, fd, &address.storage, &address.length) < 0)
+		return false;
+	flow->family = address.any.sa_family == AF_INET6 ? AF_INET6 : AF_INET;
+	if (flow->family == AF_INET6 &&
+	    IN6_IS_ADDR_V4MAPPED(&((struct sockaddr_in6 *)&address.storage)->sin6_addr))
+		flow->family = AF_INET;
+	flow->remote_port = destination_local(&address.any, flow->remote);
+	return !socket_local(fd, &address) &&
+	       (flow->local_port = destination_local(&address.any, flow->local));
+}
+
+static void say(const struct uplink *uplink, enum trust_event event)
+{
+	if (event == TRUST_LOST)
+		log_warn("%s: connections do not arrive on the CPU that its hash key, table and "
+			 "queues say: source ports are not chosen on it until they do (see rssshim "
+			 "nic %s; a [nic %s] section that is wrong, or RSS switched off)",
+			 uplink->name, uplink->name, uplink->name);
+	else if (event == TRUST_REGAINED)
+		log_warn("%s: connections arrive where predicted again: source ports are chosen",
+			 uplink->name);
+}
+
+/* False where nothing can be said yet. */
+static bool look(int fd, uint32_t bits)
+{
+	struct uplinks *uplinks = outgoing_known();
+	unsigned number = bits >> UPLINK_SHIFT & 0xf;
+	struct flow flow = {0};
+
+	if (!uplinks || number >= uplinks->count ||
+	    (uplinks->generation & GENERATION_MASK) != bits >> GENERATION_SHIFT)
+		return true;
+	struct uplink *uplink = &uplinks->uplink[number];
+	if (!peer_of(fd, &flow))
+		return false;
+	int predicted = arrival_of(&uplink->arrival, &flow).cpu;
+	int seen = socket_incoming_cpu(fd);
+	if (predicted >= 0 && seen >= 0)
+		say(uplink, trust_note(&uplink->trust, predicted == seen));
+	return true;
+}
+
+void witness_closing(int fd, uint32_t bits)
+{
+	if (mine.fd == fd)
+		mine.fd = -1;
+	look(fd, bits);
+}
+
+/* The one marked last, if it still is what the number stands for. */
+static void look_at_last(void)
+{
+	struct fd_word word = fd_get(mine.fd);
+
+	if (mine.fd < 0 || word.kind != FD_SOCKET || word.value != mine.bits ||
+	    !look(mine.fd, mine.bits))
+		return;
+	fd_swap(mine.fd, word, FD_SOCKET, mine.bits & ~SOCKET_WATCHED);
+	mine.fd = -1;
+}
+
+void witness_connected(int fd, uint32_t bits, const struct uplinks *uplinks,
+		       const struct uplink *uplink)
+{
+	int before = errno;
+
+	look_at_last();
+	bits &= SOCKET_APPLICATION;
+	if (++mine.connects >= trust_interval(&uplink->trust)) {
+		mine.connects = 0;
+		bits |= SOCKET_WATCHED | (uint32_t)(uplink - uplinks->uplink) << UPLINK_SHIFT |
+			uplinks->generation << GENERATION_SHIFT;
+		mine.fd = fd;
+		mine.bits = bits | SOCKET_CALLED;
+	}
+	struct fd_word word = fd_get(fd);
+	/* Another thread may have closed it meanwhile. */
+	if (word.kind == FD_SOCKET)
+		fd_swap(fd, word, FD_SOCKET, bits | SOCKET_CALLED);
+	errno = before;
+}
