@@ -68,13 +68,15 @@ struct stat_listener {
 };
 
 struct stat_memory {
+	/* These stay where they are in every version, so that any command can switch off. */
 	_Atomic uint32_t magic; /* written last */
-	uint32_t abi, size, counters;
+	uint32_t abi, size;
+	_Atomic uint32_t off; /* the command's word: nothing is to be steered */
+
+	uint32_t counters;
 	uint32_t every; /* arrivals are looked at one in so many; 1: observe mode */
 	char version[16];
 	char program[32];
-
-	_Atomic uint32_t off; /* the command's: nothing is to be steered */
 
 	struct policy policy;
 	_Atomic uint32_t nic_count;
