@@ -34,11 +34,12 @@ $(BUILD)/core.a: $(call obj,$(CORE_SRC))
 
 $(LIB): $(call obj,$(CALLS_SRC) $(CORE_SRC)) shim/export.map
 	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,librssshim.so -Wl,-z,defs -Wl,-z,now \
-		-Wl,--version-script=shim/export.map -o $@ $(filter %.o,$^) -ldl -linih
+		-Wl,--version-script=shim/export.map -o $@ $(filter %.o,$^) -ldl -l:libinih.a
 
 $(COMMAND): $(call obj,$(COMMAND_SRC)) $(BUILD)/core.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -linih
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -l:libinih.a
 
+include shim/command/install.mk
 include tests/tests.mk
 
 .PHONY: clean

@@ -180,9 +180,9 @@ struct group *group_build(int fd, int backlog, bool listening, const char **why,
 		return NULL;
 	group->door = door_open(&address, socket_owner(fd));
 	*why = "another process has its group";
-	/* Without the option nobody else can be on the address: whoever has the name, it is no
-	 * group of ours, and only later generations of this application miss it. */
-	*error = had_reuseport && group->door == -EADDRINUSE
+	/* Whoever has the name of a socket that is fresh and not to be shared is no group of ours:
+	 * only later generations of this application will miss it. */
+	*error = group->door == -EADDRINUSE && (had_reuseport || listening)
 			 ? -EADDRINUSE
 			 : build(group, fd, backlog, listening, why);
 	if (!*error) {

@@ -16,6 +16,7 @@
 
 /* Two instances that start at once: one builds the group, the other waits for it that long. */
 #define BUILDING_TRIES   20
+#define ADOPTING_TRIES   5
 #define BUILDING_WAIT_NS 10000000L
 
 static struct listener listeners[LISTENERS_MAX];
@@ -169,26 +170,55 @@ static const char *why_unwanted(int fd)
 	return is_ours_to_group(fd) ? NULL : "it belongs to another user";
 }
 
+/* The group of a socket that listens already: that of a process which was there before, else a new
+ * one. With SO_REUSEPORT set it is the application's own group, or that of a process that does not
+ * answer: then there must be no second one. */
+static struct group *ask_or_build(int fd, bool *asked)
+{
+	struct socket_address address;
+	struct group *here = socket_local(fd, &address) < 0 ? NULL : group_find(&address);
+
+	*asked = here;
+	if (here)
+		return here; /* another number of a listener, or one that a message brought twice */
+	for (int i = 0; i < ADOPTING_TRIES; i++) {
+		const char *why = NULL;
+		int error = -EADDRINUSE;
+		struct group *group = door_ask(fd, asked);
+
+		if (group || *asked)
+			return group;
+		if (socket_get_int(fd, SOL_SOCKET, SO_REUSEPORT, 0) == 0 && is_ours_to_group(fd)) {
+			group = group_build(fd, SOMAXCONN, true, &why, &error);
+			if (group)
+				return group;
+		}
+		if (error != -EADDRINUSE) {
+			say_unsteered(fd, why, error);
+			return NULL;
+		}
+		/* Another process that got the socket too may be about to build. */
+		pause_briefly();
+	}
+	return NULL;
+}
+
 /* One that listens already, and that this process has not seen before. */
 static int adopt(int fd)
 {
 	bool app_reuseport = socket_get_int(fd, SOL_SOCKET, SO_REUSEPORT, 0) == 1;
 	struct self_guard guard;
-	struct group *group = NULL;
-	bool exists = false;
-	int number = -1;
+	struct group *group;
+	bool asked = false;
+	int number;
 
 	runtime_discover();
 	self_lock(&guard);
 	number = listener_known(fd); /* another thread may have been first */
 	if (number < 0) {
-		group = door_ask(fd, &exists);
-		/* With the option set it is the application's own group, or that of a process that
-		 * does not answer: then there must be no second one. */
-		if (!group && !exists && !app_reuseport && is_ours_to_group(fd))
-			group = build(fd, SOMAXCONN, true);
+		group = ask_or_build(fd, &asked);
 		if (group)
-			number = listener_enter(fd, group, app_reuseport && !exists);
+			number = listener_enter(fd, group, app_reuseport && !asked);
 		if (number < 0)
 			fd_set_word(fd, FD_PLAIN, 0);
 	}

@@ -36,7 +36,7 @@ void watch_control(int epfd, int op, int fd, int listener, const struct epoll_ev
 int watch_wait(unsigned number, const struct watch_call *call);
 
 /* Slots whose members the calling thread has in the instance it last waited on, for a listener;
- * NULL where it does not watch that listener by epoll. */
+ * NULL where it does not watch that listener by an epoll instance of the application's. */
 const struct slot_set *watch_of_thread(int listener);
 /* Slots whose members any thread of this process watches. */
 struct slot_set watch_of_process(int listener);

@@ -1,0 +1,148 @@
+#!/usr/bin/env bash
+# timeout: 300
+# Every way a server listens: each connection must be served on the CPU where its packets arrive,
+# judged from outside, and about half of them without the shim.
+. "$(dirname "$0")/../lib/tap.sh"
+. "$(dirname "$0")/../lib/bench.sh"
+
+COUNT=${COUNT:-2000}
+world_up clients=4
+world_conf >"$WORLD_DIR/policy.ini"
+SHIM=(env "LD_PRELOAD=$BUILD/librssshim.so" "RSSSHIM_CONF=$WORLD_DIR/policy.ini")
+echo hello >"$WORLD_DIR/hello"
+
+# share PID: what of the connections to 8080 is served where its packets arrive, in tenths of a percent.
+share() { observe --json --listen 8080 "$@" | jq '.aligned * 1000 / .total | floor'; }
+
+# judge WAY LOW HIGH EXCHANGE PID...: opens COUNT connections over each family and looks.
+judge() {
+	local way=$1
+	shift
+	judge_family "$way" 4 "$@"
+	judge_family "$way" 6 "$@"
+}
+
+# judge_family WAY FAMILY LOW HIGH EXCHANGE PID...
+judge_family() {
+	local way="$1, IPv$2" family=$2 low=$3 high=$4 exchange=$5 to=$DUT4:8080 from=$CLIENT4 counts
+	shift 5
+	[ "$family" = 4 ] || to="[$DUT6]:8080" from=$CLIENT6
+	# shellcheck disable=SC2086
+	counts=$(conns_hold --to "$to" --from "$from" --count "$COUNT" --concurrency 1 $exchange)
+	is "$(jq '[.ok, .failed]' -c <<<"$counts")" "[$COUNT,0]" "$way: all served"
+	is "$(observe --json --listen 8080 "$@" | jq .total)" "$COUNT" "$way: all seen from outside"
+	between "$(share "$@")" "$low" "$high" "$way: aligned between $low and $high in 1000"
+	conns_release
+}
+
+nginx_way() { # NAME LISTEN-OPTIONS
+	nginx_conf workers=2 port=8080 ${2:+listen="$2"}
+	nginx_up
+	judge "$1, plain" 350 650 "--request /" "$NGINX_PID"
+	nginx_down
+	nginx_up "${SHIM[@]}"
+	judge "$1" 1000 1000 "--request /" "$NGINX_PID"
+	nginx_down
+}
+
+haproxy_conf() { # BIND-OPTIONS
+	cat >"$WORLD_DIR/haproxy.cfg" <<-EOF
+		global
+		  nbthread 2
+		  cpu-map auto:1/1-2 0-1
+		  tune.listener.multi-queue off
+		  maxconn 4000
+		defaults
+		  mode http
+		  timeout client 60s
+		  timeout http-keep-alive 60s
+		frontend f
+		  bind :8080 $1
+		  bind :::8080 v6only $1
+		  http-request return status 200 content-type text/plain string hello
+	EOF
+}
+
+haproxy_way() { # NAME BIND-OPTIONS
+	haproxy_conf "$2"
+	spawn_dut haproxy-plain haproxy -f "$WORLD_DIR/haproxy.cfg"
+	wait_port dut 8080
+	judge "$1, plain" 200 800 "--request /" "$SPAWNED"
+	kill "$SPAWNED"
+	wait_gone "$SPAWNED"
+	spawn_dut haproxy "${SHIM[@]}" haproxy -f "$WORLD_DIR/haproxy.cfg"
+	wait_port dut 8080
+	sleep 0.5
+	judge "$1" 1000 1000 "--request /" "$SPAWNED"
+	kill "$SPAWNED"
+	wait_gone "$SPAWNED"
+}
+
+wait_gone() { while [ -d "/proc/$1" ]; do sleep 0.05; done; }
+
+serve_way() { # NAME EXCHANGE-EXPECTED SERVE-OPTIONS...
+	local name=$1 family
+	shift
+	for family in 4 6; do
+		spawn_dut "serve-$family" "${SHIM[@]}" "$BUILD/serve" --port 8080 --cpus "0 1" \
+			$([ "$family" = 6 ] && echo --ipv6) "$@"
+		local pid=$SPAWNED
+		wait_port dut 8080
+		sleep 0.3
+		judge_family "$name" "$family" 1000 1000 --numbered "$pid"
+		kill "$pid"
+		wait_gone "$pid"
+	done
+}
+
+# passed_way NAME ENVIRONMENT...: a listener that listened before the server, without the shim, began.
+passed_way() {
+	local name=$1 family
+	shift
+	for family in 4 6; do
+		spawn_dut "passed-$family" python3 "$(dirname "$0")/../lib/pass_listener.py" "$family" 8080 \
+			"$@" "${SHIM[@]}" "$BUILD/serve" --port 8080 --cpus "0 1" --passed 3
+		local pid=$SPAWNED
+		wait_port dut 8080
+		sleep 0.5
+		judge_family "$name" "$family" 1000 1000 --numbered "$pid"
+		kill "$pid"
+		wait_gone "$pid"
+	done
+}
+
+# Independent instances, each pinned to its CPU, on one address.
+share_way() {
+	local family cpu pids
+	(echo "[listen]"; echo "share = yes"; cat "$WORLD_DIR/policy.ini") >"$WORLD_DIR/share.ini"
+	for family in 4 6; do
+		pids=()
+		for cpu in 0 1; do
+			spawn_dut "share-$family-$cpu" "${SHIM[@]}" "RSSSHIM_CONF=$WORLD_DIR/share.ini" \
+				"$BUILD/serve" --port 8080 --cpus $cpu $([ "$family" = 6 ] && echo --ipv6)
+			pids+=("$SPAWNED")
+			wait_port dut 8080
+		done
+		sleep 0.5
+		judge_family "independent instances that share" "$family" 1000 1000 --numbered "${pids[@]}"
+		kill "${pids[@]}"
+		for pid in "${pids[@]}"; do wait_gone "$pid"; done
+	done
+}
+
+nginx_way "one inherited listener (nginx)" ""
+nginx_way "a listener a worker (nginx reuseport)" reuseport
+haproxy_way "one listener in two threads (HAProxy)" ""
+haproxy_way "a listener a thread (HAProxy shards)" "shards by-thread"
+serve_way "processes that block in accept()" --wait accept
+serve_way "processes with level-triggered epoll" --wait epoll
+serve_way "processes with edge-triggered epoll" --wait edge
+serve_way "processes with one-shot epoll" --wait oneshot
+serve_way "threads with epoll" --wait epoll --threads
+serve_way "processes with poll()" --wait poll
+serve_way "processes with a listener each" --own
+passed_way "a listener left open over exec"
+passed_way "socket activation" env LISTEN_FDS=1 LISTEN_PID=self
+share_way
+
+done_testing

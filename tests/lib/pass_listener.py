@@ -1,0 +1,18 @@
+"""pass_listener.py FAMILY PORT COMMAND...: COMMAND with a listening socket as descriptor 3, as a
+service manager passes it. LISTEN_PID=self among the arguments becomes the right number."""
+import os
+import socket
+import sys
+
+family, port, command = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+listener = socket.socket(socket.AF_INET6 if family == "6" else socket.AF_INET)
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+if family == "6":
+    listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+listener.bind(("::" if family == "6" else "0.0.0.0", port))
+listener.listen(1024)
+if listener.fileno() != 3:
+    os.dup2(listener.fileno(), 3)
+os.set_inheritable(3, True)
+command = [f"LISTEN_PID={os.getpid()}" if word == "LISTEN_PID=self" else word for word in command]
+os.execvp(command[0], command)

@@ -1,0 +1,330 @@
+/* Small servers, one for each way a program can listen, that answer conns --numbered: each line
+ * "NUMBER ADDRESS" comes back as "NUMBER PEER", PEER being what accept() told. Workers are pinned,
+ * one a CPU of --cpus. Connections stay open until the client closes. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define WORKERS_MAX 16
+#define FDS_MAX     20000
+
+static struct {
+	const char *wait; /* epoll, edge, oneshot, poll, select, accept */
+	bool threads;
+	bool own_sockets; /* a listener a worker, with SO_REUSEPORT */
+	int passed;       /* a listener that was passed, or -1 */
+	int port, family;
+	int workers, cpu[WORKERS_MAX];
+	int stuck_ms; /* SIGUSR1: the worker does nothing for so long */
+} opt = {.wait = "epoll", .passed = -1, .family = AF_INET};
+
+static int listener[WORKERS_MAX];
+static volatile sig_atomic_t stuck;
+
+static void die(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+static int make_listener(void)
+{
+	int fd = socket(opt.family, SOCK_STREAM, 0), on = 1;
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons((uint16_t)opt.port)};
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)opt.port)};
+	bool is6 = opt.family == AF_INET6;
+
+	if (fd < 0)
+		die("socket");
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (is6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+	if (opt.own_sockets)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+	if (bind(fd, is6 ? (void *)&in6 : (void *)&in, is6 ? sizeof(in6) : sizeof(in)))
+		die("bind");
+	if (listen(fd, 1024))
+		die("listen");
+	return fd;
+}
+
+static void pin(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (pthread_setaffinity_np(pthread_self(), sizeof(set), &set))
+		die("affinity");
+}
+
+static void peer_text(int fd, char *text, size_t room)
+{
+	struct sockaddr_storage peer;
+	socklen_t length = sizeof(peer);
+	char host[INET6_ADDRSTRLEN];
+
+	if (getpeername(fd, (struct sockaddr *)&peer, &length))
+		return;
+	const struct sockaddr_in6 *in6 = (void *)&peer;
+	const struct sockaddr_in *in = (void *)&peer;
+	bool is6 = peer.ss_family == AF_INET6;
+	inet_ntop(peer.ss_family, is6 ? (void *)&in6->sin6_addr : (void *)&in->sin_addr, host,
+		  sizeof(host));
+	snprintf(text, room, is6 ? "[%s]:%u" : "%s:%u", host, ntohs(in->sin_port));
+}
+
+/* One exchange. Returns false when the connection is over. */
+static bool answer(int fd)
+{
+	char line[256], peer[96] = "", reply[400];
+	ssize_t got = read(fd, line, sizeof(line) - 1);
+
+	if (got <= 0)
+		return got < 0 && (errno == EAGAIN || errno == EINTR);
+	line[got] = '\0';
+	char *space = strchr(line, ' ');
+	if (!space)
+		return false;
+	*space = '\0';
+	peer_text(fd, peer, sizeof(peer));
+	int length = snprintf(reply, sizeof(reply), "%s %s\n", line, peer);
+	return write(fd, reply, (size_t)length) == length;
+}
+
+static void rest_if_told(void)
+{
+	if (!stuck)
+		return;
+	stuck = 0;
+	usleep((useconds_t)opt.stuck_ms * 1000);
+}
+
+static void epoll_add(int ep, int fd, uint32_t events)
+{
+	struct epoll_event event = {.events = events, .data.fd = fd};
+
+	if (epoll_ctl(ep, EPOLL_CTL_ADD, fd, &event))
+		die("epoll_ctl");
+}
+
+static void serve_epoll(int from)
+{
+	int ep = epoll_create1(EPOLL_CLOEXEC);
+	bool edge = !strcmp(opt.wait, "edge"), oneshot = !strcmp(opt.wait, "oneshot");
+	uint32_t how = EPOLLIN | (edge ? EPOLLET : 0) | (oneshot ? EPOLLONESHOT : 0);
+	struct epoll_event events[64];
+
+	fcntl(from, F_SETFL, O_NONBLOCK);
+	epoll_add(ep, from, how);
+	for (;;) {
+		int count = epoll_wait(ep, events, 64, -1);
+		rest_if_told();
+		for (int i = 0; i < count; i++) {
+			int fd = events[i].data.fd;
+			if (fd != from) {
+				if (!answer(fd))
+					close(fd);
+				continue;
+			}
+			do {
+				int accepted = accept4(from, NULL, NULL, SOCK_NONBLOCK);
+				if (accepted < 0)
+					break;
+				epoll_add(ep, accepted, EPOLLIN);
+			} while (edge);
+			struct epoll_event again = {.events = how, .data.fd = from};
+			if (oneshot && epoll_ctl(ep, EPOLL_CTL_MOD, from, &again))
+				die("epoll_ctl MOD");
+		}
+	}
+}
+
+static void serve_poll(int from)
+{
+	static __thread struct pollfd fds[1000];
+	nfds_t count = 1;
+
+	fds[0] = (struct pollfd){.fd = from, .events = POLLIN};
+	fcntl(from, F_SETFL, O_NONBLOCK);
+	for (;;) {
+		if (poll(fds, count, -1) < 0)
+			continue;
+		rest_if_told();
+		for (nfds_t i = count - 1; i > 0; i--) {
+			if (fds[i].revents && !answer(fds[i].fd)) {
+				close(fds[i].fd);
+				fds[i] = fds[--count];
+			}
+		}
+		int accepted = fds[0].revents && count < 1000 ? accept(from, NULL, NULL) : -1;
+		if (accepted >= 0)
+			fds[count++] = (struct pollfd){.fd = accepted, .events = POLLIN};
+	}
+}
+
+static void serve_select(int from)
+{
+	fd_set all, ready;
+	int top = from;
+
+	FD_ZERO(&all);
+	FD_SET(from, &all);
+	fcntl(from, F_SETFL, O_NONBLOCK);
+	for (;;) {
+		ready = all;
+		if (select(top + 1, &ready, NULL, NULL, NULL) < 0)
+			continue;
+		rest_if_told();
+		for (int fd = 0; fd <= top; fd++) {
+			if (!FD_ISSET(fd, &ready))
+				continue;
+			if (!FD_ISSET(fd, &all)) {
+				fprintf(stderr, "select gained descriptor %d\n", fd);
+				exit(1);
+			}
+			if (fd != from) {
+				if (!answer(fd)) {
+					close(fd);
+					FD_CLR(fd, &all);
+				}
+				continue;
+			}
+			int accepted = accept(from, NULL, NULL);
+			if (accepted >= FD_SETSIZE) {
+				close(accepted);
+			} else if (accepted >= 0) {
+				FD_SET(accepted, &all);
+				top = accepted > top ? accepted : top;
+			}
+		}
+	}
+}
+
+/* Blocks in accept(), exchanges once, keeps the connection. */
+static void serve_accept(int from)
+{
+	for (;;) {
+		int accepted = accept(from, NULL, NULL);
+		rest_if_told();
+		if (accepted >= 0 && !answer(accepted))
+			close(accepted);
+	}
+}
+
+static void *work(void *argument)
+{
+	long worker = (long)argument;
+	int from = opt.own_sockets ? listener[worker] : listener[0];
+
+	pin(opt.cpu[worker]);
+	if (!strcmp(opt.wait, "poll"))
+		serve_poll(from);
+	else if (!strcmp(opt.wait, "select"))
+		serve_select(from);
+	else if (!strcmp(opt.wait, "accept"))
+		serve_accept(from);
+	else
+		serve_epoll(from);
+	return NULL;
+}
+
+static void on_usr1(int signal)
+{
+	(void)signal;
+	stuck = 1;
+}
+
+static void parse(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"wait", required_argument, NULL, 'w'},
+		{"threads", no_argument, NULL, 't'},
+		{"own", no_argument, NULL, 'o'},
+		{"passed", required_argument, NULL, 'f'},
+		{"port", required_argument, NULL, 'p'},
+		{"ipv6", no_argument, NULL, '6'},
+		{"cpus", required_argument, NULL, 'c'},
+		{"stuck-ms", required_argument, NULL, 's'},
+		{NULL, 0, NULL, 0},
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (option) {
+		case 'w':
+			opt.wait = optarg;
+			break;
+		case 't':
+			opt.threads = true;
+			break;
+		case 'o':
+			opt.own_sockets = true;
+			break;
+		case 'f':
+			opt.passed = atoi(optarg);
+			break;
+		case 'p':
+			opt.port = atoi(optarg);
+			break;
+		case '6':
+			opt.family = AF_INET6;
+			break;
+		case 's':
+			opt.stuck_ms = atoi(optarg);
+			break;
+		case 'c':
+			for (char *cpu = strtok(optarg, " ,"); cpu; cpu = strtok(NULL, " ,"))
+				if (opt.workers < WORKERS_MAX)
+					opt.cpu[opt.workers++] = atoi(cpu);
+			break;
+		default:
+			exit(2);
+		}
+	}
+	if (!opt.port || !opt.workers) {
+		fprintf(stderr,
+			"serve --port N --cpus LIST [--wait epoll|edge|oneshot|poll|select|"
+			"accept] [--threads] [--own] [--passed FD] [--ipv6] [--stuck-ms N]\n");
+		exit(2);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct sigaction action = {.sa_handler = on_usr1};
+
+	parse(argc, argv);
+	signal(SIGPIPE, SIG_IGN);
+	sigaction(SIGUSR1, &action, NULL);
+	for (int i = 0; i < (opt.own_sockets ? opt.workers : 1); i++)
+		listener[i] = opt.passed >= 0 ? opt.passed : make_listener();
+	for (long i = 0; i < opt.workers; i++) {
+		pthread_t thread;
+		if (opt.threads) {
+			if (pthread_create(&thread, NULL, work, (void *)i))
+				die("pthread_create");
+		} else if (!fork()) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			work((void *)i);
+		}
+	}
+	for (;;)
+		if (wait(NULL) < 0)
+			pause();
+}
