@@ -171,6 +171,8 @@ Test(nic_answers, hashed_fields)
 	cr_expect_eq(rss_fields(RXH_IP_SRC | RXH_IP_DST), FIELDS_ADDRESSES);
 	cr_expect_eq(rss_fields(RXH_IP_SRC | RXH_L4_B_0_1), FIELDS_OTHER);
 	cr_expect_eq(rss_fields(RXH_IP_SRC | RXH_IP_DST | RXH_VLAN), FIELDS_OTHER);
+	cr_expect_eq(rss_fields(RXH_IP_SRC | RXH_IP_DST | RXH_L4_B_0_1 | RXH_L4_B_2_3 | RXH_VLAN),
+		     FIELDS_OTHER);
 	cr_expect_eq(rss_fields(0), FIELDS_OTHER);
 }
 
@@ -230,7 +232,7 @@ Test(nic_answers, queues_and_napis)
 
 static struct nic_links links;
 
-static void link_message(void)
+static void link_message(uint8_t mode)
 {
 	struct ifinfomsg info = {.ifi_index = 9, .ifi_flags = IFF_UP};
 	size_t outer;
@@ -243,7 +245,7 @@ static void link_message(void)
 	outer = bytes_begin(&bytes, IFLA_LINKINFO);
 	bytes_text(&bytes, IFLA_INFO_KIND, "bond");
 	inner = bytes_begin(&bytes, IFLA_INFO_DATA);
-	bytes_attr(&bytes, IFLA_BOND_MODE, &(uint8_t){1}, 1);
+	bytes_attr(&bytes, IFLA_BOND_MODE, &mode, 1);
 	bytes_u32(&bytes, IFLA_BOND_ACTIVE_SLAVE, 4);
 	bytes_end(&bytes, inner);
 	bytes_end(&bytes, outer);
@@ -252,7 +254,7 @@ static void link_message(void)
 Test(nic_answers, links)
 {
 	memset(&links, 0, sizeof(links));
-	link_message();
+	link_message(1);
 	link_answer(&links, bytes.data, bytes.len);
 	cr_assert_eq(links.count, 1);
 	cr_expect_str_eq(links.link[0].name, "bond0");
@@ -261,6 +263,10 @@ Test(nic_answers, links)
 	cr_expect_eq(links.link[0].master, 12);
 	cr_expect_eq(links.link[0].active_member, 4);
 	cr_expect(links.link[0].up);
+	/* In 802.3ad all members receive. */
+	link_message(4);
+	link_answer(&links, bytes.data, bytes.len);
+	cr_expect_eq(links.link[1].active_member, 0);
 }
 
 Test(nic_answers, links_damaged_or_too_many)
@@ -268,7 +274,7 @@ Test(nic_answers, links_damaged_or_too_many)
 	struct bytes copy;
 	unsigned seed = 3;
 
-	link_message();
+	link_message(1);
 	for (size_t cut = 0; cut < bytes.len; cut++) {
 		memset(&links, 0, sizeof(links));
 		link_answer(&links, bytes.data, cut);

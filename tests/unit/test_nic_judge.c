@@ -233,6 +233,7 @@ Test(nic_judge, section_for_one_value)
 	struct nic_view *view = physical("eth0");
 
 	load("[nic eth0]\nqueue_cpus = 6 7 6 7\n");
+	view->arrival.rps.count = 2; /* the section tells where packets end up, after RPS */
 	nic_apply_policy(view, &policy);
 	expect_no(view, true, REASON_NONE);
 	cr_expect_eq(view->arrival.queue_cpu[1], 7);

@@ -190,7 +190,7 @@ Test(nic_tree, topology)
 
 	tree_file(&tree, "0-6\n", "sys/devices/system/cpu/online");
 	tree_file(&tree, "3\n", "sys/devices/system/cpu/isolated");
-	tree_file(&tree, "(null)\n", "sys/devices/system/cpu/nohz_full");
+	tree_file(&tree, "5\n", "sys/devices/system/cpu/nohz_full");
 	for (int cpu = 0; cpu < 7; cpu++) {
 		char text[16];
 
@@ -205,7 +205,7 @@ Test(nic_tree, topology)
 	tree_file(&tree, "0-1\n", "sys/devices/system/node/online");
 	topology_read(&topology, tree.sources.sys);
 	cr_expect_eq(topology.count, 7);
-	cr_expect_eq(CPU_COUNT(&topology.isolated), 1);
+	cr_expect_eq(CPU_COUNT(&topology.isolated), 2);
 	cr_expect(CPU_ISSET(3, &topology.isolated));
 	cr_expect_gt(CPU_COUNT(&topology.allowed), 0);
 	cr_expect_eq(topology_distance(&topology, 2, 2), CPU_SAME);
@@ -222,6 +222,9 @@ Test(nic_tree, topology)
 	cr_expect_eq(topology_nearest(&topology, 5, &among), 6);
 	CPU_SET(4, &among);
 	cr_expect_eq(topology_nearest(&topology, 5, &among), 4);
+	tree_file(&tree, "  (null)\n", "sys/devices/system/cpu/nohz_full");
+	topology_read(&topology, tree.sources.sys);
+	cr_expect_eq(CPU_COUNT(&topology.isolated), 1);
 	/* Without caches the node decides. */
 	memset(topology.cache, -1, sizeof(topology.cache));
 	cr_expect_eq(topology_distance(&topology, 0, 3), CPU_NODE);
