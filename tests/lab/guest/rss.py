@@ -19,6 +19,7 @@ import json
 import os
 import re
 import socket
+import struct
 import subprocess
 import sys
 
@@ -144,9 +145,16 @@ def arrivals_in(family, count):
 
 def arrivals_out(family, count, ports=None):
     """The same of connections this side opened; what arrives is the host's answer."""
+    kind = socket.AF_INET if family == 4 else socket.AF_INET6
     seen = []
     for port in ports or [0] * count:
-        with socket.create_connection((HOST[family], 8001), 10, (GUEST[family], port)) as sock:
+        with socket.socket(kind) as sock:
+            sock.settimeout(10)
+            # Closed by reset: no port must be missing in the next test.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, port != 0)
+            sock.bind((GUEST[family], port))
+            sock.connect((HOST[family], 8001))
             sock.recv(1)
             seen.append((HOST[family], 8001, *sock.getsockname()[:2], incoming_cpu(sock)))
     return seen
