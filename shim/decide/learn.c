@@ -88,8 +88,20 @@ static bool space_admit(struct learn_space *space, const struct tuple *reduced, 
 	return true;
 }
 
+/* A prediction came true that rested on these vectors. While all is new it speaks for all of them;
+ * later two that are wrong may make one that is right, so it speaks for a single one only. */
+static void space_confirm(struct learn_space *space, const struct tuple *used, bool all)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < TUPLE_WORDS && !all; i++)
+		count += (unsigned)__builtin_popcountll(used->word[i] & space->unconfirmed.word[i]);
+	for (unsigned i = 0; i < TUPLE_WORDS && count <= 1; i++)
+		space->unconfirmed.word[i] &= ~used->word[i];
+}
+
 static enum learn_verdict space_observe(struct learn_space *space, const struct tuple *tuple,
-					int cpu)
+					int cpu, bool fresh)
 {
 	struct tuple reduced = *tuple, used;
 
@@ -102,8 +114,7 @@ static enum learn_verdict space_observe(struct learn_space *space, const struct 
 	if (space->cpu[at] != cpu)
 		return LEARN_CONTRADICTED;
 	space->confirmed[at] = true;
-	for (unsigned i = 0; i < TUPLE_WORDS; i++)
-		space->unconfirmed.word[i] &= ~used.word[i];
+	space_confirm(space, &used, fresh);
 	return LEARN_CONFIRMED;
 }
 
@@ -171,7 +182,8 @@ static bool try_order(struct learn *l, uint64_t random, unsigned most)
 	for (unsigned i = 0; i < l->kept; i++) {
 		const struct learn_seen *seen = &l->seen[order[i]];
 
-		wrong += space_observe(&l->trial, &seen->tuple, seen->cpu) == LEARN_CONTRADICTED;
+		wrong += space_observe(&l->trial, &seen->tuple, seen->cpu, true) ==
+			 LEARN_CONTRADICTED;
 		if (wrong > most)
 			return false;
 	}
@@ -293,7 +305,7 @@ enum learn_verdict learn_observe(struct learn *l, const struct flow *flow, int c
 	if (l->kept < LEARN_KEPT)
 		l->kept++;
 
-	verdict = space_observe(&l->space, &seen->tuple, cpu);
+	verdict = space_observe(&l->space, &seen->tuple, cpu, l->state != LEARN_KNOWN);
 	if (verdict == LEARN_TAUGHT)
 		l->changes++;
 	else

@@ -261,7 +261,8 @@ static void noise(unsigned family, source_fn source)
 		}
 		cr_expect_eq(learn[family].state, LEARN_KNOWN, "round %u", round);
 	}
-	cr_expect_lt(wrong, 60 * 2000 / 100, "%u wrong", wrong);
+	/* Asked for is fewer than 1 %, 1,200; what is believed too soon shows in dozens. */
+	cr_expect_lt(wrong, 10, "%u wrong", wrong);
 	cr_expect_gt(known, asked * 9 / 10, "%u of %u known", known, asked);
 }
 
@@ -306,6 +307,51 @@ Test(learn, a_changed_nic_is_learned_anew, .timeout = 60)
 	}
 }
 
+/* A server seen for the first time, with a wrong CPU: nothing is said of it on that alone. */
+Test(learn, one_observation_is_not_believed)
+{
+	unsigned wrong = 0, known = 0;
+
+	servers_random();
+	nic_random(128, 4);
+	watch(FLOW_IPV4, outgoing, 300);
+	for (unsigned i = 0; i < 200; i++) {
+		struct flow flow = random_flow(&state, AF_INET);
+
+		memcpy(flow.local, servers[0][0].local, 16);
+		flow.remote_port = 443;
+		for (unsigned n = 0; n < 4; n++) {
+			flow.local_port = (uint16_t)(40000 + random_below(&state, 1000));
+			int cpu = learn_predict(&learn[0], &flow), really = truth(&flow);
+
+			wrong += cpu >= 0 && cpu != really;
+			known += n == 3 && cpu == really;
+			learn_observe(&learn[0], &flow, n || i % 10 ? really : really ^ 1, -1);
+		}
+	}
+	cr_expect_leq(wrong, 2, "%u", wrong);
+	cr_expect_gt(known, 160, "%u", known);
+}
+
+/* Three CPUs: a difference that would make two of them one is turned away at once. */
+Test(learn, cpus_are_kept_apart)
+{
+	struct flow flow = servers[0][0];
+
+	flow.family = AF_INET;
+	learn_init(&learn[0], FLOW_IPV4);
+	for (int cpu = 0; cpu < 3; cpu++) {
+		flow.local_port = (uint16_t)cpu;
+		cr_expect_eq(learn_observe(&learn[0], &flow, cpu, -1), LEARN_TAUGHT);
+	}
+	flow.local_port = 3;
+	cr_expect_eq(learn_observe(&learn[0], &flow, 0, -1), LEARN_CONTRADICTED);
+	flow.local_port = 4;
+	cr_expect_eq(learn_observe(&learn[0], &flow, 0, -1), LEARN_TAUGHT);
+	flow.local_port = 5;
+	cr_expect_eq(learn_observe(&learn[0], &flow, 1, -1), LEARN_CONFIRMED);
+}
+
 /* What follows no linear rule is refused, and nothing is predicted of it. */
 static unsigned refused_wrong;
 
@@ -347,7 +393,7 @@ Test(learn, what_is_not_linear_is_refused, .timeout = 60)
 		nic_random(128, 3);
 		expect_refused(incoming, truth, -1, 1500);
 	}
-	cr_expect_lt(refused_wrong, 30 * 8 * 600 / 100, "%u wrong", refused_wrong);
+	cr_expect_lt(refused_wrong, 50, "%u wrong", refused_wrong); /* of 50,000 */
 }
 
 Test(learn, why_it_is_refused)
