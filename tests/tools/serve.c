@@ -30,11 +30,10 @@ static struct {
 	int passed;       /* a listener that was passed, or -1 */
 	int port, family;
 	int workers, cpu[WORKERS_MAX];
-	int stuck_ms; /* SIGUSR1: the worker does nothing for so long */
+	int leave_after; /* connections after which the first worker stops watching the listener */
 } opt = {.wait = "epoll", .passed = -1, .family = AF_INET};
 
 static int listener[WORKERS_MAX];
-static volatile sig_atomic_t stuck;
 
 static void die(const char *what)
 {
@@ -107,14 +106,6 @@ static bool answer(int fd)
 	return write(fd, reply, (size_t)length) == length;
 }
 
-static void rest_if_told(void)
-{
-	if (!stuck)
-		return;
-	stuck = 0;
-	usleep((useconds_t)opt.stuck_ms * 1000);
-}
-
 static void epoll_add(int ep, int fd, uint32_t events)
 {
 	struct epoll_event event = {.events = events, .data.fd = fd};
@@ -123,18 +114,18 @@ static void epoll_add(int ep, int fd, uint32_t events)
 		die("epoll_ctl");
 }
 
-static void serve_epoll(int from)
+static void serve_epoll(int from, bool leaves)
 {
 	int ep = epoll_create1(EPOLL_CLOEXEC);
 	bool edge = !strcmp(opt.wait, "edge"), oneshot = !strcmp(opt.wait, "oneshot");
 	uint32_t how = EPOLLIN | (edge ? EPOLLET : 0) | (oneshot ? EPOLLONESHOT : 0);
 	struct epoll_event events[64];
+	int taken = 0;
 
 	fcntl(from, F_SETFL, O_NONBLOCK);
 	epoll_add(ep, from, how);
 	for (;;) {
 		int count = epoll_wait(ep, events, 64, -1);
-		rest_if_told();
 		for (int i = 0; i < count; i++) {
 			int fd = events[i].data.fd;
 			if (fd != from) {
@@ -147,6 +138,8 @@ static void serve_epoll(int from)
 				if (accepted < 0)
 					break;
 				epoll_add(ep, accepted, EPOLLIN);
+				if (leaves && ++taken == opt.leave_after)
+					epoll_ctl(ep, EPOLL_CTL_DEL, from, NULL);
 			} while (edge);
 			struct epoll_event again = {.events = how, .data.fd = from};
 			if (oneshot && epoll_ctl(ep, EPOLL_CTL_MOD, from, &again))
@@ -165,7 +158,6 @@ static void serve_poll(int from)
 	for (;;) {
 		if (poll(fds, count, -1) < 0)
 			continue;
-		rest_if_told();
 		for (nfds_t i = count - 1; i > 0; i--) {
 			if (fds[i].revents && !answer(fds[i].fd)) {
 				close(fds[i].fd);
@@ -190,7 +182,6 @@ static void serve_select(int from)
 		ready = all;
 		if (select(top + 1, &ready, NULL, NULL, NULL) < 0)
 			continue;
-		rest_if_told();
 		for (int fd = 0; fd <= top; fd++) {
 			if (!FD_ISSET(fd, &ready))
 				continue;
@@ -221,7 +212,6 @@ static void serve_accept(int from)
 {
 	for (;;) {
 		int accepted = accept(from, NULL, NULL);
-		rest_if_told();
 		if (accepted >= 0 && !answer(accepted))
 			close(accepted);
 	}
@@ -240,14 +230,8 @@ static void *work(void *argument)
 	else if (!strcmp(opt.wait, "accept"))
 		serve_accept(from);
 	else
-		serve_epoll(from);
+		serve_epoll(from, !worker && opt.leave_after);
 	return NULL;
-}
-
-static void on_usr1(int signal)
-{
-	(void)signal;
-	stuck = 1;
 }
 
 static void parse(int argc, char **argv)
@@ -260,7 +244,7 @@ static void parse(int argc, char **argv)
 		{"port", required_argument, NULL, 'p'},
 		{"ipv6", no_argument, NULL, '6'},
 		{"cpus", required_argument, NULL, 'c'},
-		{"stuck-ms", required_argument, NULL, 's'},
+		{"leave-after", required_argument, NULL, 'l'},
 		{NULL, 0, NULL, 0},
 	};
 	int option;
@@ -285,8 +269,8 @@ static void parse(int argc, char **argv)
 		case '6':
 			opt.family = AF_INET6;
 			break;
-		case 's':
-			opt.stuck_ms = atoi(optarg);
+		case 'l':
+			opt.leave_after = atoi(optarg);
 			break;
 		case 'c':
 			for (char *cpu = strtok(optarg, " ,"); cpu; cpu = strtok(NULL, " ,"))
@@ -300,18 +284,15 @@ static void parse(int argc, char **argv)
 	if (!opt.port || !opt.workers) {
 		fprintf(stderr,
 			"serve --port N --cpus LIST [--wait epoll|edge|oneshot|poll|select|"
-			"accept] [--threads] [--own] [--passed FD] [--ipv6] [--stuck-ms N]\n");
+			"accept] [--threads] [--own] [--passed FD] [--ipv6] [--leave-after N]\n");
 		exit(2);
 	}
 }
 
 int main(int argc, char **argv)
 {
-	struct sigaction action = {.sa_handler = on_usr1};
-
 	parse(argc, argv);
 	signal(SIGPIPE, SIG_IGN);
-	sigaction(SIGUSR1, &action, NULL);
 	for (int i = 0; i < (opt.own_sockets ? opt.workers : 1); i++)
 		listener[i] = opt.passed >= 0 ? opt.passed : make_listener();
 	for (long i = 0; i < opt.workers; i++) {

@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# timeout: 200
+# No CPU is a black hole: whatever happens to its worker, its connections are served by someone else
+# within a second, and same-host clients are spread as without the shim.
+. "$(dirname "$0")/../lib/tap.sh"
+. "$(dirname "$0")/../lib/bench.sh"
+
+world_up clients=4
+world_conf >"$WORLD_DIR/policy.ini"
+SHIM=(env "LD_PRELOAD=$BUILD/librssshim.so" "RSSSHIM_CONF=$WORLD_DIR/policy.ini")
+
+serve_up() { # ARGUMENT...
+	spawn_dut serve "${SHIM[@]}" "$BUILD/serve" --port 8080 "$@"
+	SERVE=$SPAWNED
+	wait_port dut 8080
+	sleep 0.5
+}
+serve_down() {
+	local pid pids
+	pids="$SERVE $(pgrep -P "$SERVE")"
+	# shellcheck disable=SC2086
+	kill -KILL $pids
+	for pid in $pids; do wait_until 5 bench_gone "$pid"; done
+}
+worker_on() { # CPU: the worker pinned there
+	local pid
+	for pid in $(pgrep -P "$SERVE"); do
+		[ "$(taskset -cp "$pid" | sed 's/.*: //')" = "$1" ] && echo "$pid"
+	done
+}
+
+# served_in_time NAME: 100 connections at once, over both CPUs, all answered, the last within 1.2 s
+# (a second, and what opening them takes on a busy machine).
+served_in_time() {
+	local counts
+	counts=$(conns_hold --to "$DUT4:8080" --from "$CLIENT4" --count 100 --concurrency 100 --numbered)
+	is "$(jq -c '[.ok, .failed]' <<<"$counts")" "[100,0]" "$1: all served"
+	between "$(jq '.seconds * 1000 | floor' <<<"$counts")" 0 1200 "$1: within a second"
+	conns_release
+}
+
+all_aligned() { # NAME PID...
+	local name=$1
+	shift
+	conns_hold --to "$DUT4:8080" --from "$CLIENT4" --count 300 --concurrency 1 --numbered >/dev/null
+	is "$(observe --json --listen 8080 "$@" | jq -c '[.aligned, .total]')" "[300,300]" "$name"
+	conns_release
+}
+
+for wait in epoll edge poll accept; do
+	serve_up --cpus "0 1" --wait $wait
+	all_aligned "$wait: aligned at first" "$SERVE"
+	stopped=$(worker_on 1)
+	kill -STOP "$stopped"
+	served_in_time "$wait: a worker is stuck"
+	served_in_time "$wait: it stays stuck"
+	kill -CONT "$stopped"
+	sleep 1
+	all_aligned "$wait: aligned when it is back" "$SERVE"
+	kill -9 "$stopped"
+	served_in_time "$wait: a worker is killed and not replaced"
+	served_in_time "$wait: and stays away"
+	serve_down
+done
+
+serve_up --cpus "0 1" --leave-after 150
+served_in_time "one worker will stop watching"
+served_in_time "one worker stops watching meanwhile"
+served_in_time "one worker has stopped watching"
+serve_down
+
+serve_up --cpus "1"
+served_in_time "fewer workers than queues"
+serve_down
+
+nginx_conf workers=2 port=8080
+sed -i /worker_cpu_affinity/d "$WORLD_DIR/nginx.conf"
+nginx_up "${SHIM[@]}"
+conns_hold --to "$DUT4:8080" --from "$CLIENT4" --count 200 --concurrency 1 --request / >/dev/null
+is "$(observe --json --listen 8080 "$NGINX_PID" | jq -c '[.unpinned, .total]')" "[200,200]" \
+	"workers nobody pinned: all served, none counted as aligned"
+conns_release
+nginx_down
+
+# Clients of this host arrive on their own CPU: steered by it, all would go to its worker, the one
+# that has to share the CPU with them.
+serve_up --cpus "0 1"
+for to in 127.0.0.1 "$DUT4"; do
+	for cpu in 0 1; do
+		sleep 2 | in_dut taskset -c $cpu "$BUILD/conns" --to "$to:8080" --count 200 \
+			--concurrency 20 --numbered >"$WORLD_DIR/local" &
+		wait_until 3 test -s "$WORLD_DIR/local"
+		own=$(observe --listen 8080 --list "$SERVE" | awk -v cpu=$cpu '$8 == cpu' | wc -l)
+		between "$own" 0 160 "same-host clients on CPU $cpu to $to: $own of 200 stay on it"
+		wait $!
+		: >"$WORLD_DIR/local"
+	done
+done
+serve_down
+
+done_testing
