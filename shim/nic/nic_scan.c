@@ -33,23 +33,35 @@ static struct path device_file(const struct nic_view *view, const char *file)
 	return path;
 }
 
-/* /sys shows the namespace it was mounted in, which need not be that of our sockets; and names and
- * small numbers repeat, so the hardware address has to agree as well. */
-static int sysfs_is_ours(const struct nic_view *view, const struct nic_sources *sources)
+/* A host of containers has many of these, and mostly nothing is to be said of them: they are looked
+ * at no closer than that takes. */
+static bool is_local_link(const struct nic_view *view)
 {
-	struct ifreq request = {0};
+	return view->kind == NIC_VETH || view->kind == NIC_TUN || view->kind == NIC_TUNNEL ||
+	       view->kind == NIC_LOOPBACK;
+}
+
+/* /sys shows the namespace it was mounted in, which need not be that of our sockets. */
+static int sysfs_has_index(const struct nic_view *view, const struct nic_sources *sources)
+{
 	struct path path = device_file(view, "/ifindex");
-	char text[64];
-	char ours[18];
 	long index;
 	int error = procfs_number(sources->sys, &path, &index);
 
 	if (error)
 		return error;
-	if (index != (long)view->ifindex)
-		return -EXDEV;
+	return index == (long)view->ifindex ? 0 : -EXDEV;
+}
+
+/* Names and small numbers repeat: two namespaces may each have an eth0 that is interface 2. */
+static int sysfs_has_address(const struct nic_view *view, const struct nic_sources *sources)
+{
+	struct path path = device_file(view, "/address");
+	struct ifreq request = {0};
+	char text[64];
+	char ours[18];
+
 	memcpy(request.ifr_name, view->name, sizeof(request.ifr_name));
-	path = device_file(view, "/address");
 	if (sys(SYS_ioctl, sources->ioctl, SIOCGIFHWADDR, &request) < 0 ||
 	    procfs_read_at(sources->sys, &path, text, sizeof(text)) < (int)sizeof(ours) - 1)
 		return 0; /* nothing to compare: no Ethernet */
@@ -72,6 +84,8 @@ static void read_identity(struct nic_view *view, const struct nic_sources *sourc
 	char target[8];
 	long node;
 
+	if (is_local_link(view) && !sources->detail)
+		return;
 	ethtool_driver(sources->ioctl, view->name, view->driver, sizeof(view->driver), bus,
 		       sizeof(bus));
 	if (view->kind == NIC_VIRTUAL)
@@ -159,6 +173,14 @@ static void read_rest(struct nic_view *view, const struct policy *policy,
 	if (view->kind != NIC_LOOPBACK &&
 	    (view->kind == NIC_PHYSICAL || !nic_stands_on_others(view)))
 		nic_read_steering(view, sources);
+	if (is_local_link(view) && view->arrival.rps.count) {
+		int error = sysfs_has_address(view, sources);
+
+		if (error) {
+			view->arrival.rps.count = 0;
+			nic_unknown(view, VALUE_RPS, error);
+		}
+	}
 	nic_apply_policy(view, policy);
 	nic_judge(view);
 }
@@ -167,8 +189,10 @@ static void read_rest(struct nic_view *view, const struct policy *policy,
 static struct nic_sources sources_for(const struct nic_view *view, const struct nic_sources *all)
 {
 	struct nic_sources sources = *all;
-	int error = sysfs_is_ours(view, all);
+	int error = sysfs_has_index(view, all);
 
+	if (!error && !is_local_link(view))
+		error = sysfs_has_address(view, all);
 	if (error)
 		sources.sys = error;
 	return sources;

@@ -131,7 +131,8 @@ static void read_xps(struct nic_view *view, const struct nic_sources *sources)
 void nic_read_steering(struct nic_view *view, const struct nic_sources *sources)
 {
 	read_rps(view, sources);
-	read_rfs(view, sources);
+	if (view->kind == NIC_PHYSICAL)
+		read_rfs(view, sources);
 	if (sources->detail)
 		read_xps(view, sources);
 }

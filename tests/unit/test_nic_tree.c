@@ -15,6 +15,7 @@ static void set_up(void)
 	strcpy(view.name, "eth0");
 	memset(view.arrival.queue_cpu, -1, sizeof(view.arrival.queue_cpu));
 	memset(view.xps_queue, -1, sizeof(view.xps_queue));
+	view.kind = NIC_PHYSICAL;
 	view.arrival.queue_count = 4;
 	nic_known(&view, VALUE_QUEUES, ORIGIN_IOCTL);
 }
