@@ -1,20 +1,14 @@
 #include "shim/connect/outgoing.h"
 #include "shim/connect/pin.h"
 #include "shim/kernel/log.h"
-#include "shim/kernel/netlink.h"
 #include "shim/kernel/sys.h"
-#include "shim/nic/nic_sources.h"
-#include "shim/nic/nic_watch.h"
-#include "shim/process/fd_table.h"
-#include "shim/process/own_fd.h"
+#include "shim/process/machine.h"
 #include "shim/process/runtime.h"
 #include "shim/process/self.h"
 #include <errno.h>
-#include <linux/netlink.h>
 #include <string.h>
 
-/* How often what the kernel announces is asked for, and what it does not is looked at. */
-#define NEWS_MS 100
+/* How often the range of ports is read: nobody announces it. */
 #define LOOK_MS 2000
 
 /* A filled one is left alone until as many others were filled, two seconds each: longer than a
@@ -28,61 +22,13 @@ static struct route_cache routes;
 
 /* Everything below changes under self_lock() only. */
 static _Atomic uint32_t epoch; /* process this was made for */
-static _Atomic uint64_t due_ms;
 static struct {
 	uint64_t look_ms;
-	bool links_changed; /* since the last look */
 	uint32_t generation;
+	uint32_t nics_version, routes_version; /* of the machine, as used here */
 	bool supported;
-	int route, generic;       /* netlink sockets of this process alone */
-	struct route_watch watch; /* likewise */
-	const struct nic_set *nics;
-	struct nic_set looked_at;
-	struct nic_watch nic_watch;
 	struct local_ports local_ports;
 } state;
-
-static void keep(int *fd)
-{
-	*fd = own_fd(*fd);
-	own_fd_hold(fd);
-}
-
-static void drop(int fd)
-{
-	/* Who closes all descriptors by a raw call may have that number by now. */
-	if (fd_get(fd).kind == FD_OURS)
-		own_fd_close(fd);
-}
-
-/* A netlink socket that came with a fork is its parent's: answers, and news, would go to whichever
- * of the two reads first. */
-static void open_netlink(void)
-{
-	if (epoch) {
-		drop(state.route);
-		drop(state.generic);
-		drop(state.watch.route);
-		drop(state.watch.ethtool);
-	}
-	state.route = nl_open(NETLINK_ROUTE, 0, false);
-	state.generic = nl_open(NETLINK_GENERIC, 0, false);
-	route_watch_open(&state.watch);
-	keep(&state.route);
-	keep(&state.generic);
-	keep(&state.watch.route);
-	keep(&state.watch.ethtool);
-}
-
-/* The rest are directories and a socket for ioctls, which can be shared. */
-static struct nic_sources sources_now(void)
-{
-	struct nic_sources sources = *runtime_sources();
-
-	sources.route = state.route;
-	sources.generic = state.generic;
-	return sources;
-}
 
 static void begin_pick(void)
 {
@@ -107,7 +53,7 @@ static void publish(void)
 	}
 	if (!before && state.generation)
 		before = &fillings[state.generation % FILLINGS];
-	uplinks_fill(next, state.nics, &state.local_ports, lo, hi, before);
+	uplinks_fill(next, machine_nics(), &state.local_ports, lo, hi, before);
 	next->generation = ++state.generation;
 	if (next->count && !state.supported)
 		log_once(LOG_LEVEL_WARN, "this kernel has no IP_LOCAL_PORT_RANGE (Linux 6.3): the "
@@ -115,81 +61,55 @@ static void publish(void)
 	current = next->count && state.supported ? next : NULL;
 }
 
-static void begin(void)
+static void begin(uint64_t now_ms)
 {
-	open_netlink();
 	begin_pick();
 	route_cache_drop(&routes);
 	if (!epoch) {
 		state.supported = pin_supported();
-		state.nics = runtime_nics();
-		local_ports_read(&state.local_ports, runtime_sources()->proc);
-		publish();
+		local_ports_read(&state.local_ports, machine_sources()->proc);
 	}
+	state.look_ms = now_ms + LOOK_MS;
 	epoch = self_epoch();
 }
 
-/* What nobody announces: interrupts that moved, tables rewritten, the ports' range. */
-static void look(void)
+static bool ports_changed(uint64_t now_ms)
 {
 	static struct local_ports now;
-	struct nic_sources sources = sources_now();
-	bool changed;
 
-	local_ports_read(&now, sources.proc);
-	changed = memcmp(&now, &state.local_ports, sizeof(now)) != 0;
-	if (state.links_changed ||
-	    nic_watch_changed(&state.nic_watch, state.nics, runtime_policy(), &sources)) {
-		nic_scan(&state.looked_at, runtime_policy(), &sources);
-		state.nics = &state.looked_at;
-		changed = true;
-	}
-	state.links_changed = false;
-	if (!changed)
-		return;
+	if (now_ms < state.look_ms)
+		return false;
+	state.look_ms = now_ms + LOOK_MS;
+	local_ports_read(&now, machine_sources()->proc);
+	if (!memcmp(&now, &state.local_ports, sizeof(now)))
+		return false;
 	state.local_ports = now;
-	publish();
+	return true;
 }
 
 static void update(uint64_t now_ms)
 {
-	bool routes_changed = route_changed(state.watch.route);
-	bool rss_changed = route_changed(state.watch.ethtool);
-
-	if (routes_changed)
+	machine_follow(now_ms);
+	if (epoch != self_epoch())
+		begin(now_ms);
+	if (state.routes_version != machine_routes_version())
 		route_cache_drop(&routes);
-	if (routes_changed || rss_changed)
-		state.links_changed = true;
-	/* Who changes many routes must not make us look at the NICs each time. */
-	if (now_ms < state.look_ms)
-		return;
-	look();
-	state.look_ms = now_ms + LOOK_MS;
-}
-
-/* Whether it is this thread's turn to look. */
-static bool take_turn(uint64_t now_ms)
-{
-	uint64_t due = due_ms;
-
-	return now_ms >= due && atomic_compare_exchange_strong(&due_ms, &due, now_ms + NEWS_MS);
+	state.routes_version = machine_routes_version();
+	if (ports_changed(now_ms) || state.nics_version != machine_nics_version())
+		publish();
+	state.nics_version = machine_nics_version();
 }
 
 struct uplinks *outgoing_uplinks(uint64_t now_ms)
 {
-	bool begun = epoch == self_epoch();
 	struct self_guard guard;
 
-	if (__builtin_expect(begun && now_ms < due_ms, 1))
+	if (__builtin_expect(epoch == self_epoch() && !machine_is_due(now_ms), 1))
 		return current;
 	/* A vfork child must not leave its descriptors' numbers in its parent's memory. */
-	if (!runtime_nics() || self_is_borrowed() || (begun && !take_turn(now_ms)))
+	if (!runtime_nics() || self_is_borrowed())
 		return current;
 	self_lock(&guard);
-	if (epoch != self_epoch()) {
-		begin();
-		state.look_ms = now_ms + LOOK_MS;
-	}
 	update(now_ms);
 	self_unlock(&guard);
 	return current;
@@ -208,7 +128,8 @@ int outgoing_route(const struct route_query *query, struct route_answer *answer)
 	if (route_cache_find(&routes, query, answer))
 		return 0;
 	self_lock(&guard);
-	struct route_asker asker = {.netlink = state.route, .proc = runtime_sources()->proc};
+	struct route_asker asker = {.netlink = machine_sources()->route,
+				    .proc = machine_sources()->proc};
 	int error = route_lookup(&asker, query, answer);
 	self_unlock(&guard);
 	if (!error)

@@ -5,6 +5,7 @@
 #include "shim/kernel/reuseport.h"
 #include "shim/kernel/socket_clone.h"
 #include "shim/kernel/sys.h"
+#include "shim/process/machine.h"
 #include "shim/process/own_fd.h"
 #include "shim/process/runtime.h"
 #include "shim/process/self.h"
@@ -277,6 +278,18 @@ void group_set_option(struct group *group, int level, int name, const void *valu
 		log_warn("option %d/%d of a listener could not be set on its members (error %d): "
 			 "connections may differ in it",
 			 level, name, -failed);
+}
+
+void group_follow_nics(struct group *group)
+{
+	uint32_t ifindex[STEER_NICS_MAX];
+	cpu_set_t arrivals;
+
+	if (group->nics_version == machine_nics_version())
+		return;
+	group->nics_version = machine_nics_version();
+	unsigned nics = nic_spreading(machine_nics(), ifindex, STEER_NICS_MAX, &arrivals);
+	ledger_set_nics(group->ledger, nics, ifindex, &arrivals);
 }
 
 void group_recount(struct group *group)

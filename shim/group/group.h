@@ -26,6 +26,7 @@ struct group {
 	struct socket_address address;
 	_Atomic uint32_t listeners; /* the application's sockets in it that this process holds */
 	_Atomic int backlog;
+	uint32_t nics_version; /* of the machine, as told to the ledger */
 };
 
 /* The group of that number, which came from listener_group(); never NULL for a number in use. */
@@ -62,6 +63,9 @@ void group_move_descriptor(int fd);
 /* Repeats an option that the application set on its socket. */
 void group_set_option(struct group *group, int level, int name, const void *value,
 		      socklen_t length);
+
+/* Tells the ledger where packets arrive, if that is not what it says. */
+void group_follow_nics(struct group *group);
 
 /* No lock needed from here on. */
 

@@ -73,21 +73,34 @@ void ledger_unmap(struct ledger *ledger)
 	sys(SYS_munmap, ledger, sizeof(*ledger));
 }
 
+/* Stores what differs. */
+static bool set32(_Atomic uint32_t *place, uint32_t value)
+{
+	if (*place == value)
+		return false;
+	*place = value;
+	return true;
+}
+
 void ledger_set_nics(struct ledger *ledger, unsigned count, const uint32_t *ifindex,
 		     const cpu_set_t *arrivals)
 {
+	bool changed = false;
+
 	if (count > STEER_NICS_MAX)
 		count = STEER_NICS_MAX;
 	for (unsigned i = 0; i < count; i++)
-		ledger->nic_ifindex[i] = ifindex[i];
-	ledger->nic_count = count;
+		changed |= set32(&ledger->nic_ifindex[i], ifindex[i]);
+	changed |= set32(&ledger->nic_count, count);
 	for (unsigned w = 0; w < CPU_SETSIZE / 64; w++) {
 		uint64_t bits = 0;
 		for (unsigned b = 0; b < 64; b++)
 			bits |= (uint64_t) !!CPU_ISSET(w * 64 + b, arrivals) << b;
+		changed |= ledger->arrivals[w] != bits;
 		ledger->arrivals[w] = bits;
 	}
-	ledger_changed(ledger);
+	if (changed)
+		ledger_changed(ledger);
 }
 
 static struct slot_set home_of(const struct ledger_watch *watch)

@@ -65,6 +65,7 @@ int ledger_create(struct ledger **ledger, uint32_t owner_uid, unsigned slot_coun
 int ledger_map(int fd, struct ledger **ledger);
 void ledger_unmap(struct ledger *ledger);
 
+/* Says where packets arrive; a new generation only where that is something else. */
 void ledger_set_nics(struct ledger *ledger, unsigned count, const uint32_t *ifindex,
 		     const cpu_set_t *arrivals);
 

@@ -4,6 +4,7 @@
 #include "shim/group/watch_state.h"
 #include "shim/kernel/sys.h"
 #include "shim/process/fd_table.h"
+#include "shim/process/machine.h"
 #include "shim/process/self.h"
 #include <stddef.h>
 
@@ -89,6 +90,7 @@ static void settle(struct watch *watch, struct registration *reg, const cpu_set_
 
 	if (watch->takeovers < TAKEOVERS_MAX && group_is_steering(group))
 		home = group_home(group, mask);
+	group_follow_nics(group);
 	registration_settle(reg, watch->epfd, group, &home);
 	reg->draining = registration_look(reg, group, now);
 	if (!slots_empty(&reg->draining))
@@ -115,6 +117,7 @@ static void maintain(struct watch *watch, uint64_t now)
 		watch->tid = tid;
 	}
 	watch->dirty = watch->draining = 0;
+	machine_follow(now);
 	for (reg = watch->first; reg; reg = next) {
 		next = reg->next;
 		if (reg->present) {

@@ -1,0 +1,25 @@
+/* What the machine does with packets, as it is now: the NICs looked at anew whenever something
+ * changed. What the kernel announces is asked for often, the rest (interrupts that moved, tables
+ * rewritten) looked at every two seconds. Each process follows for itself. */
+#pragma once
+#include "shim/nic/nic_sources.h"
+#include "shim/nic/nic_view.h"
+#include <stdint.h>
+
+/* Whether a look is due: a few loads. now_ms: of a monotonic clock. */
+bool machine_is_due(uint64_t now_ms);
+
+/* Those below under self_lock(), not in a vfork child, after runtime_discover(). */
+
+/* Looks if it is due. */
+void machine_follow(uint64_t now_ms);
+
+/* The NICs as last looked at. Stays valid until two more changes. */
+const struct nic_set *machine_nics(void);
+
+/* To look with: the netlink sockets are this process's own. */
+const struct nic_sources *machine_sources(void);
+
+/* Raised when the NICs changed, and when routes, addresses or links did; never 0. */
+uint32_t machine_nics_version(void);
+uint32_t machine_routes_version(void);
