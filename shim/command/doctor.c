@@ -125,6 +125,7 @@ static int diagnose(struct doctor *doctor)
 	for (unsigned i = 0; i < set->count; i++)
 		if (comes_in_by(&set->view[i]) && !nic_stands_on_others(&set->view[i]))
 			doctor_nic(doctor, &set->view[i]);
+	doctor_routes(doctor);
 	doctor_processes(doctor, &receiving);
 	check_ports(doctor, &receiving);
 	check_migration(doctor);

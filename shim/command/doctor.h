@@ -25,3 +25,6 @@ void doctor_nic(struct doctor *doctor, const struct nic_view *view);
 
 /* Processes: irqbalance, threads of shimmed servers pinned where no queue is served. */
 void doctor_processes(struct doctor *doctor, const cpu_set_t *receiving);
+
+/* What stands between sockets and NICs: SNAT, tunnels. */
+void doctor_routes(struct doctor *doctor);

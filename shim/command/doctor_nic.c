@@ -26,25 +26,6 @@ static void found(struct doctor *doctor, enum severity severity, const struct ni
 	doctor_finding(doctor, severity, line);
 }
 
-/* Masks as /proc and /sys take them: a comma before every 32 bits but the first. */
-static const char *cpu_mask(const cpu_set_t *cpus, char *text, size_t size)
-{
-	size_t len = 0;
-	bool any = false;
-
-	for (int word = CPU_SETSIZE / 32 - 1; word >= 0; word--) {
-		uint32_t bits = 0;
-
-		for (int bit = 0; bit < 32; bit++)
-			bits |= (uint32_t)(CPU_ISSET(32 * word + bit, cpus) != 0) << bit;
-		if (!bits && !any && word)
-			continue;
-		len += (size_t)snprintf(text + len, size - len, any ? ",%08x" : "%x", bits);
-		any = true;
-	}
-	return text;
-}
-
 static unsigned channels_possible(const struct nic_view *view)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -69,7 +50,7 @@ static void check_single_queue(struct doctor *doctor, const struct nic_view *vie
 		return;
 	}
 	doctor_mend("echo %s > /sys/class/net/%s/queues/rx-0/rps_cpus",
-		    cpu_mask(&doctor->topology.online, mask, sizeof(mask)), view->name);
+		    cpu_mask_text(&doctor->topology.online, mask, sizeof(mask)), view->name);
 }
 
 static void check_one_cpu(struct doctor *doctor, const struct nic_view *view)
@@ -143,7 +124,7 @@ static void check_xps(struct doctor *doctor, const struct nic_view *view)
 		CPU_ZERO(&one);
 		CPU_SET(view->tx_cpu[queue], &one);
 		doctor_mend("echo %s > /sys/class/net/%s/queues/tx-%u/xps_cpus",
-			    cpu_mask(&one, mask, sizeof(mask)), view->name, queue);
+			    cpu_mask_text(&one, mask, sizeof(mask)), view->name, queue);
 	}
 }
 

@@ -14,6 +14,9 @@ void softirqs_read(struct softirqs *softirqs);
 /* "0-3,8" in at most size bytes. Returns text. */
 char *cpu_set_text(const cpu_set_t *cpus, char *text, size_t size);
 
+/* As the masks of /proc and /sys are written: a comma before every 32 bits but the first. */
+char *cpu_mask_text(const cpu_set_t *cpus, char *text, size_t size);
+
 const char *hash_function_name(enum hash_function function);
 const char *hash_transform_name(enum hash_transform transform);
 const char *hash_fields_name(enum hash_fields fields);

@@ -56,6 +56,12 @@ is "$(fact over0 '[.kind, .spreads, .predictable_ipv4, .lowers[0], .origins.key]
 	join(" ")' --conf "$conf")" "macvlan true true rss0 interface below" "a macvlan takes it over"
 is "$(fact tunnel0 '[.kind, .spreads_not] | join(" ")' --conf "$conf")" "tunnel tunnel" \
 	"a tunnel does not: the outer packets are hashed"
+in_dut ip link set tunnel0 up
+doctor --conf "$conf"
+like "$FOUND" "warning: tunnel0: a tunnel: the NIC hashes the outer packets" "and has a line of the doctor's"
+in_dut sh -c "$(sed -n '/tunnel0: a tunnel/{n;p}' <<<"$FOUND")"
+doctor --conf "$conf"
+[[ $FOUND != *tunnel0* ]] && pass "whose command mends it" || not_ok "whose command mends it" "$FOUND"
 in_dut ip link del over0
 in_dut ip link del tunnel0
 
@@ -89,6 +95,25 @@ in_dut sysctl -qw net.ipv4.ip_local_port_range="32768 60999" net.ipv4.tcp_migrat
 doctor --conf "$conf"
 [[ $FOUND != *"source ports"* && $FOUND != *migrate_req* ]] && pass "both gone when mended" ||
 	not_ok "both gone when mended" "$FOUND"
+
+# The source address of what leaves is rewritten: the hash is of another address than the socket's.
+if command -v nft >/dev/null && [ -e /proc/net/nf_conntrack ]; then
+	upstream_up
+	in_dut ip addr add 10.99.0.77/32 dev rss0
+	in_dut nft -f - <<-END
+		table ip t {
+			chain c { type nat hook postrouting priority 100; ip daddr ${UPSTREAM4%,*} snat to 10.99.0.77; }
+		}
+	END
+	conns_hold dut --to "${UPSTREAM4%,*}:9000" --count 4 --request / >/dev/null
+	doctor --conf "$conf"
+	like "$FOUND" "connections to ${UPSTREAM4%,*} leave as 10.99.0.77 instead of $DUT4 \(SNAT\)" "SNAT"
+	conns_release
+	in_dut nft delete table ip t
+	in_dut ip addr del 10.99.0.77/32 dev rss0
+else
+	skip "SNAT" "no nft, or a kernel without /proc/net/nf_conntrack"
+fi
 
 # The doctor knows irqbalance by its name; it need not be the program.
 cp /bin/sleep "$WORLD_DIR/irqbalance"

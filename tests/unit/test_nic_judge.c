@@ -329,6 +329,28 @@ Test(nic_judge, bond_of_equals_and_of_unlike)
 	cr_expect(bond->predictable[0], "a member that is down does not count");
 }
 
+/* Azure: packets come in by the virtual function, under the name of the synthetic device above it;
+ * and by that itself while the function is taken away. */
+Test(nic_judge, hyper_v_with_virtual_function)
+{
+	struct nic_view *function = physical("enP1s1");
+	struct nic_view *synthetic = physical("eth0");
+
+	function->arrival.queue_cpu[3] = 6;
+	synthetic->arrival.hash.key_len = 0;
+	nic_judge(function);
+	nic_judge(synthetic);
+	synthetic->lower[synthetic->lower_count++] = function->ifindex;
+	cr_assert(nic_stands_on_others(synthetic));
+	cr_assert(nic_take_lower(synthetic, &set));
+	cr_expect(synthetic->predictable[0]);
+	cr_expect_eq(synthetic->arrival.queue_cpu[3], 6);
+	cr_expect_eq(synthetic->kind, NIC_PHYSICAL);
+	nic_judge(synthetic);
+	synthetic->lower[0] = 99;
+	cr_expect_not(nic_take_lower(synthetic, &set));
+}
+
 /* Containers on the bridge share its name with the outside, replies from outside still hash. */
 Test(nic_judge, bridge_with_containers)
 {
