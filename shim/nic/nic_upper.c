@@ -81,7 +81,8 @@ bool nic_take_lower(struct nic_view *view, const struct nic_set *set)
 	for (unsigned i = 0; i < count; i++) {
 		const struct nic_view *lower = nic_by_index(set, view->lower[i]);
 
-		if (!lower || (!lower->up && count > 1))
+		/* A VLAN is down with its only interface; others have something to turn to. */
+		if (!lower || (!lower->up && (count > 1 || view->kind == NIC_PHYSICAL)))
 			continue;
 		if (view->kind == NIC_BRIDGE && is_local_port(lower) && !lower->spreads) {
 			local_port = true;

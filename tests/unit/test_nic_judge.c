@@ -346,8 +346,7 @@ Test(nic_judge, hyper_v_with_virtual_function)
 	cr_expect(synthetic->predictable[0]);
 	cr_expect_eq(synthetic->arrival.queue_cpu[3], 6);
 	cr_expect_eq(synthetic->kind, NIC_PHYSICAL);
-	nic_judge(synthetic);
-	synthetic->lower[0] = 99;
+	function->up = false;
 	cr_expect_not(nic_take_lower(synthetic, &set));
 }
 
