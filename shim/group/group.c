@@ -66,10 +66,12 @@ void group_drop(struct group *group)
 }
 
 /* The CPUs that get a slot: those the policy lists, else those that receive and those the
- * application may use, receiving ones first where the bound does not allow all. */
+ * application may use, receiving ones first where the bound does not allow all. A worker that is
+ * pinned already may be who asks, so what may be used here is no limit. */
 static unsigned choose_slots(uint16_t *slot_cpu, const cpu_set_t *arrivals)
 {
 	const struct policy *policy = runtime_policy();
+	const cpu_set_t *allowed = &runtime_topology()->allowed;
 	const cpu_set_t *listed =
 		policy->listen_buckets.kind == CPUS_LIST ? &policy->listen_buckets.set : NULL;
 	unsigned bound = policy->listen_members < SLOTS_MAX ? policy->listen_members : SLOTS_MAX;
@@ -79,7 +81,7 @@ static unsigned choose_slots(uint16_t *slot_cpu, const cpu_set_t *arrivals)
 		for (int cpu = 0; cpu < CPU_SETSIZE && count < bound; cpu++) {
 			bool receives = CPU_ISSET(cpu, arrivals);
 			bool wanted = listed ? CPU_ISSET(cpu, listed)
-					     : CPU_ISSET(cpu, &runtime_topology()->allowed);
+					     : receives || CPU_ISSET(cpu, allowed);
 			if (wanted && receives == !pass)
 				slot_cpu[count++] = (uint16_t)cpu;
 		}
