@@ -1,0 +1,7 @@
+# The main job on a fresh machine, in a minute.
+.PHONY: demo
+demo:
+	@tests/lib/install-packages tests/demo/packages
+	@echo "building"
+	@$(MAKE) --no-print-directory -s all softnic tools
+	@BUILD=$(abspath $(BUILD)) tests/demo/demo.sh
