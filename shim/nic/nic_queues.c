@@ -1,5 +1,4 @@
 /* Which CPU serves each queue: queue -> interrupt or NAPI thread -> CPU. */
-#include "shim/nic/nic_queues.h"
 #include "shim/kernel/netlink.h"
 #include "shim/kernel/procfs.h"
 #include "shim/kernel/sys.h"
@@ -213,28 +212,30 @@ static int queues_by_name(struct queue_map *map, const struct nic_view *view,
 	return error ? error : all.found ? 0 : -ENOENT;
 }
 
-/* The effective affinity is the CPU the vector is programmed for. A new affinity takes effect at
- * the next interrupt only, where there is no interrupt remapping; until then the old one is shown,
- * and the next packet will arrive where it does not say. */
+/* An affinity of one CPU is the answer, even where the vector is still programmed for another one:
+ * a move waits for the next interrupt where there is no interrupt remapping, and until then the
+ * effective affinity is where packets will no longer arrive. Of several CPUs the kernel chose the
+ * effective one, unless a move away from that is waiting. */
 static int cpu_of_irq(int32_t irq, const struct nic_sources *sources)
 {
 	struct path path = path_of("irq/");
-	cpu_set_t effective;
 	cpu_set_t wanted;
+	cpu_set_t effective;
 	size_t stem;
 	int cpu;
 
 	path_add_number(&path, (unsigned)irq);
 	stem = path.len;
-	path_add(&path, "/effective_affinity_list"); /* not on every architecture */
-	procfs_cpu_list(sources->proc, &path, &effective);
-	path.len = stem;
 	path_add(&path, "/smp_affinity_list");
 	procfs_cpu_list(sources->proc, &path, &wanted);
+	cpu = cpu_set_single(&wanted);
+	if (cpu >= 0)
+		return cpu;
+	path.len = stem;
+	path_add(&path, "/effective_affinity_list"); /* not on every architecture */
+	procfs_cpu_list(sources->proc, &path, &effective);
 	cpu = cpu_set_single(&effective);
-	return cpu >= 0 && (CPU_ISSET(cpu, &wanted) || !CPU_COUNT(&wanted))
-		       ? cpu
-		       : cpu_set_single(&wanted);
+	return cpu >= 0 && (CPU_ISSET(cpu, &wanted) || !CPU_COUNT(&wanted)) ? cpu : -1;
 }
 
 /* A threaded NAPI runs where its thread may; the kernel's number of it is not ours in a container,
@@ -255,7 +256,7 @@ static int cpu_of_thread(int32_t thread, const struct nic_sources *sources)
 	return cpu_set_single(&cpus);
 }
 
-int nic_queue_cpu(int32_t irq, const struct nic_sources *sources)
+static int queue_cpu(int32_t irq, const struct nic_sources *sources)
 {
 	return irq < 0 ? -1 : cpu_of_irq(irq, sources);
 }
@@ -271,7 +272,7 @@ static unsigned side_cpus(const struct queue_side *side, unsigned count, bool th
 		if (side->thread[i] > 0)
 			cpu = cpu_of_thread(side->thread[i], sources);
 		else if (!threaded)
-			cpu = nic_queue_cpu(side->irq[i], sources);
+			cpu = queue_cpu(side->irq[i], sources);
 		cpus[i] = (int16_t)cpu;
 		known += cpu >= 0;
 	}
@@ -332,6 +333,27 @@ static bool any_told(const struct queue_side *side)
 		if (side->irq[i] >= 0 || side->thread[i] > 0)
 			return true;
 	return false;
+}
+
+bool nic_reread_queues(struct nic_view *view, const struct nic_view *before,
+		       const struct nic_sources *sources)
+{
+	bool known = false;
+
+	view->threaded_napi = is_threaded(view, sources);
+	if (view->threaded_napi || sources->detail || !nic_knows(view, VALUE_QUEUES))
+		return false;
+	for (unsigned i = 0; i < view->arrival.queue_count; i++) {
+		if (before->queue_irq[i] < 0)
+			return false;
+		view->arrival.queue_cpu[i] = (int16_t)queue_cpu(before->queue_irq[i], sources);
+		known |= view->arrival.queue_cpu[i] >= 0;
+	}
+	memcpy(view->queue_irq, before->queue_irq, sizeof(view->queue_irq));
+	view->fact[VALUE_QUEUE_CPU] = before->fact[VALUE_QUEUE_CPU];
+	if (!known)
+		nic_unknown(view, VALUE_QUEUE_CPU, before->fact[VALUE_QUEUE_CPU].error);
+	return true;
 }
 
 void nic_read_queues(struct nic_view *view, const struct nic_sources *sources)

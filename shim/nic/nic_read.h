@@ -27,6 +27,11 @@ void nic_read_hash(struct nic_view *view, const struct nic_sources *sources);
 /* The CPU of each receive (with `detail` also transmit) queue. */
 void nic_read_queues(struct nic_view *view, const struct nic_sources *sources);
 
+/* The same by the interrupts known from `before`, which saves finding them: that is most of the
+ * work. False where that is not all there is to it; nic_read_queues() is then to be called. */
+bool nic_reread_queues(struct nic_view *view, const struct nic_view *before,
+		       const struct nic_sources *sources);
+
 /* RPS, RFS, with `detail` XPS. */
 void nic_read_steering(struct nic_view *view, const struct nic_sources *sources);
 

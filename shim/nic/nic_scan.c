@@ -162,13 +162,15 @@ bool nic_stands_on_others(const struct nic_view *view)
 	}
 }
 
-/* Everything but the identity, which says what there is to read. */
-static void read_rest(struct nic_view *view, const struct policy *policy,
-		      const struct nic_sources *sources)
+/* Everything but the identity, which says what there is to read. `before`: what an earlier scan
+ * found, or NULL. */
+static void read_rest(struct nic_view *view, const struct nic_view *before,
+		      const struct policy *policy, const struct nic_sources *sources)
 {
 	if (view->kind == NIC_PHYSICAL) {
 		nic_read_hash(view, sources);
-		nic_read_queues(view, sources);
+		if (!before || !nic_reread_queues(view, before, sources))
+			nic_read_queues(view, sources);
 	}
 	if (view->kind != NIC_LOOPBACK &&
 	    (view->kind == NIC_PHYSICAL || !nic_stands_on_others(view)))
@@ -211,7 +213,7 @@ void nic_reread(struct nic_view *again, const struct nic_view *view, const struc
 	again->lower_count = view->lower_count;
 	memcpy(again->lower, view->lower, sizeof(again->lower));
 	read_identity(again, &sources);
-	read_rest(again, policy, &sources);
+	read_rest(again, view, policy, &sources);
 }
 
 /* Interfaces worth most first, in case there are more than NIC_MAX. */
@@ -240,7 +242,7 @@ static void scan_one(struct nic_view *view, const struct nic_links *links,
 	sources = sources_for(view, all_sources);
 	read_identity(view, &sources);
 	find_lowers(view, link, links, &sources);
-	read_rest(view, policy, &sources);
+	read_rest(view, NULL, policy, &sources);
 }
 
 void nic_scan_described(struct nic_set *out, const char *dev, const struct policy *policy)
