@@ -56,8 +56,11 @@ static void use_queues(const struct nic_view *view, struct queue_use *use, cpu_s
 			use->used[i] = i < arrival->queue_count;
 		if (!use->used[i])
 			continue;
+		if (arrival->queue_count && i >= arrival->queue_count) {
+			use->beyond = true;
+			continue;
+		}
 		use->queues++;
-		use->beyond |= i >= arrival->queue_count;
 		if (cpu < 0 || cpu >= CPU_SETSIZE)
 			continue;
 		use->cpus_known++;

@@ -153,6 +153,9 @@ Test(nic_judge, table_beyond_the_queues)
 
 	view->arrival.queue_count = 2;
 	expect_no(view, true, REASON_RSS_OFF);
+	cr_expect_eq(CPU_COUNT(&view->cpus), 2);
+	view->arrival.queue_count = 1;
+	expect_no(view, false, REASON_SINGLE_QUEUE);
 }
 
 Test(nic_judge, queues_of_unknown_cpu)
