@@ -25,66 +25,104 @@ static int host_of(const struct steer_input *input, int cpu, const uint16_t *gue
 	return best;
 }
 
-static void add_target(struct steer_plan *plan, struct steer_entry *entry, uint16_t slot)
+/* Where the connections for each slot come from. Returns whether any slot is watched. */
+static bool find_homes(struct steer_plan *plan, const struct steer_input *input)
 {
-	if (plan->target_count == STEER_TARGETS_MAX)
-		return;
-	plan->target[plan->target_count++] = slot;
+	uint16_t guests[CPU_SETSIZE] = {0};
+	bool any = false;
+
+	for (unsigned s = 0; s < input->slot_count; s++) {
+		int cpu = input->slot_cpu[s];
+
+		plan->home[s] = -1;
+		if (!slot_in(&input->watched, s))
+			continue;
+		if (!CPU_ISSET(cpu, &input->arrivals)) {
+			cpu = host_of(input, cpu, guests);
+			if (cpu >= 0)
+				guests[cpu]++;
+		}
+		plan->home[s] = (int16_t)cpu;
+		any = true;
+	}
+	return any;
+}
+
+static void add_target(struct steer_plan *plan, struct steer_entry *entry, unsigned slot)
+{
+	if (!entry->count)
+		entry->first = (uint16_t)plan->target_count;
+	plan->target[plan->target_count++] = (uint16_t)slot;
 	entry->count++;
 }
 
-/* No worker on this CPU nor a guest of it: every watched slot of the nearest set. */
-static void add_nearest(struct steer_plan *plan, struct steer_entry *entry,
-			const struct steer_input *input)
+/* Watched slots of the set nearest to a CPU; returns how many. */
+static unsigned nearest_set(const struct steer_input *input, int cpu, uint16_t *near)
 {
 	int nearest = INT_MAX;
+	unsigned count = 0;
 
-	for (int pass = 0; pass < 2; pass++) {
-		for (unsigned s = 0; s < input->slot_count; s++) {
-			if (!slot_in(&input->watched, s))
-				continue;
-			int distance = distance_of(input, entry->cpu, input->slot_cpu[s]);
-			if (!pass && distance < nearest)
-				nearest = distance;
-			if (pass && distance == nearest)
-				add_target(plan, entry, (uint16_t)s);
-		}
+	for (unsigned s = 0; s < input->slot_count; s++) {
+		if (!slot_in(&input->watched, s))
+			continue;
+		int distance = distance_of(input, cpu, input->slot_cpu[s]);
+		if (distance > nearest)
+			continue;
+		if (distance < nearest)
+			count = 0;
+		nearest = distance;
+		near[count++] = (uint16_t)s;
+	}
+	return count;
+}
+
+/* Takes the slot out of the set that is named least so far. */
+static unsigned take_least(uint16_t *near, unsigned count, uint16_t *named)
+{
+	unsigned least = 0;
+
+	for (unsigned i = 1; i < count; i++)
+		if (named[near[i]] < named[near[least]])
+			least = i;
+	unsigned slot = near[least];
+	near[least] = near[count - 1];
+	named[slot]++;
+	return slot;
+}
+
+/* CPUs that have neither a worker nor a guest are shared out over their nearest sets. Where there
+ * are too many for each to name the whole set, each names a part of it. */
+static void share_out(struct steer_plan *plan, const struct steer_input *input, unsigned orphans)
+{
+	uint16_t near[SLOTS_MAX], named[SLOTS_MAX] = {0};
+
+	for (unsigned e = 0; e < plan->cpu_count; e++) {
+		struct steer_entry *entry = &plan->entry[e];
+		if (entry->count)
+			continue;
+		unsigned count = nearest_set(input, entry->cpu, near);
+		unsigned part = (STEER_TARGETS_MAX - plan->target_count) / orphans--;
+		for (; part && count; part--, count--)
+			add_target(plan, entry, take_least(near, count, named));
 	}
 }
 
 void steer_plan_make(struct steer_plan *plan, const struct steer_input *input)
 {
-	int host[SLOTS_MAX];
-	uint16_t guests[CPU_SETSIZE] = {0};
+	unsigned orphans = 0;
 
 	plan->cpu_count = plan->target_count = 0;
-	if (slots_empty(&input->watched))
+	if (!find_homes(plan, input))
 		return;
-	for (unsigned s = 0; s < input->slot_count; s++) {
-		int cpu = input->slot_cpu[s];
-
-		host[s] = -1;
-		if (!slot_in(&input->watched, s))
-			continue;
-		host[s] = cpu;
-		if (!CPU_ISSET(cpu, &input->arrivals)) {
-			host[s] = host_of(input, cpu, guests);
-			if (host[s] >= 0)
-				guests[host[s]]++;
-		}
-	}
 	for (int cpu = 0; cpu < CPU_SETSIZE && plan->cpu_count < STEER_CPUS_MAX; cpu++) {
 		if (!CPU_ISSET(cpu, &input->arrivals))
 			continue;
-		struct steer_entry *entry = &plan->entry[plan->cpu_count];
-		*entry = (struct steer_entry){.cpu = (uint16_t)cpu,
-					      .first = (uint16_t)plan->target_count};
+		struct steer_entry *entry = &plan->entry[plan->cpu_count++];
+		*entry = (struct steer_entry){.cpu = (uint16_t)cpu};
 		for (unsigned s = 0; s < input->slot_count; s++)
-			if (host[s] == cpu)
-				add_target(plan, entry, (uint16_t)s);
-		if (!entry->count)
-			add_nearest(plan, entry, input);
-		if (entry->count)
-			plan->cpu_count++;
+			if (plan->home[s] == cpu)
+				add_target(plan, entry, s);
+		orphans += !entry->count;
 	}
+	share_out(plan, input, orphans);
 }

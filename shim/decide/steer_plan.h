@@ -6,8 +6,10 @@
 #include "shim/decide/slots.h"
 #include <sched.h>
 
-#define STEER_CPUS_MAX    256
-#define STEER_TARGETS_MAX 1024
+#define STEER_CPUS_MAX 256
+/* Each slot is host to its own CPU's connections, or a guest, once; and each CPU that has no worker
+ * gets at least one. */
+#define STEER_TARGETS_MAX (SLOTS_MAX + STEER_CPUS_MAX)
 
 struct steer_input {
 	unsigned slot_count;
@@ -27,6 +29,9 @@ struct steer_plan {
 	} entry[STEER_CPUS_MAX];
 	unsigned target_count;
 	uint16_t target[STEER_TARGETS_MAX];
+	/* The CPU whose connections a slot gets before those of CPUs without a worker; -1: the slot
+	 * is not watched. */
+	int16_t home[SLOTS_MAX];
 };
 
 /* CPUs that have no entry go to the common queue: all of them where nothing is watched. */

@@ -1,17 +1,17 @@
 #include "shim/decide/steer_program.h"
 
+_Static_assert(STEER_PROGRAM_MAX <= BPF_MAXINSNS, "the kernel takes no longer program");
+
 struct emitter {
 	struct sock_filter *program;
 	unsigned length;
-	bool overflow;
+	/* Jumps to the common sockets, at the end of the program: classic BPF knows no way back. */
+	unsigned miss[STEER_CPUS_MAX + 1];
+	unsigned misses;
 };
 
 static unsigned emit(struct emitter *out, uint16_t code, uint32_t k, uint8_t yes, uint8_t no)
 {
-	if (out->length == STEER_PROGRAM_MAX) {
-		out->overflow = true;
-		return 0;
-	}
 	out->program[out->length] = (struct sock_filter){.code = code, .jt = yes, .jf = no, .k = k};
 	return out->length++;
 }
@@ -28,13 +28,25 @@ static void emit_return(struct emitter *out, uint32_t index)
 }
 
 /* An unconditional jump reaches any distance, the conditional ones only 255 instructions. */
+static unsigned emit_jump(struct emitter *out)
+{
+	return emit(out, BPF_JMP | BPF_JA, 0, 0, 0);
+}
+
 static void emit_jump_here(struct emitter *out, unsigned from)
 {
 	out->program[from].k = out->length - from - 1;
 }
 
+static void emit_miss(struct emitter *out)
+{
+	out->miss[out->misses++] = emit_jump(out);
+}
+
 static void emit_common(struct emitter *out, const struct steer_gate *gate)
 {
+	for (unsigned i = 0; i < out->misses; i++)
+		emit_jump_here(out, out->miss[i]);
 	if (gate->common_count > 1) {
 		emit_load(out, SKF_AD_RANDOM);
 		emit(out, BPF_ALU | BPF_MOD | BPF_K, gate->common_count, 0, 0);
@@ -65,19 +77,15 @@ static void emit_targets(struct emitter *out, const struct steer_plan *plan,
 static void emit_search(struct emitter *out, const struct steer_plan *plan, unsigned low,
 			unsigned high, const struct steer_gate *gate)
 {
-	if (out->overflow)
-		return;
 	if (high - low == 1) {
 		emit(out, BPF_JMP | BPF_JEQ | BPF_K, plan->entry[low].cpu, 1, 0);
-		unsigned miss = emit(out, BPF_JMP | BPF_JA, 0, 0, 0);
+		emit_miss(out);
 		emit_targets(out, plan, &plan->entry[low], gate);
-		emit_jump_here(out, miss);
-		emit_common(out, gate);
 		return;
 	}
 	unsigned middle = (low + high) / 2;
 	emit(out, BPF_JMP | BPF_JGE | BPF_K, plan->entry[middle].cpu, 0, 1);
-	unsigned right = emit(out, BPF_JMP | BPF_JA, 0, 0, 0);
+	unsigned right = emit_jump(out);
 	emit_search(out, plan, low, middle, gate);
 	emit_jump_here(out, right);
 	emit_search(out, plan, middle, high, gate);
@@ -94,15 +102,14 @@ unsigned steer_program_make(struct sock_filter program[STEER_PROGRAM_MAX],
 		emit_load(&out, SKF_AD_IFINDEX);
 		for (unsigned i = 0; i < gate->nic_count; i++) {
 			emit(&out, BPF_JMP | BPF_JEQ | BPF_K, gate->ifindex[i], 0, 1);
-			to_search[i] = emit(&out, BPF_JMP | BPF_JA, 0, 0, 0);
+			to_search[i] = emit_jump(&out);
 		}
-		emit_common(&out, gate);
+		emit_miss(&out);
 		for (unsigned i = 0; i < gate->nic_count; i++)
 			emit_jump_here(&out, to_search[i]);
 		emit_load(&out, SKF_AD_CPU);
 		emit_search(&out, plan, 0, plan->cpu_count, gate);
-	} else {
-		emit_common(&out, gate);
 	}
-	return out.overflow ? 0 : out.length;
+	emit_common(&out, gate);
+	return out.length;
 }

@@ -6,8 +6,10 @@
 #include "shim/decide/steer_plan.h"
 #include <linux/filter.h>
 
-#define STEER_NICS_MAX    32
-#define STEER_PROGRAM_MAX 2048 /* half of BPF_MAXINSNS: it is built on the stack */
+#define STEER_NICS_MAX 32
+/* For any plan: a test and a step of the search a CPU, at most two instructions a target and three
+ * more where there are several, the gate, the common sockets. Built on the stack: 19 KB. */
+#define STEER_PROGRAM_MAX (2 * STEER_NICS_MAX + 5 * STEER_CPUS_MAX + 2 * STEER_TARGETS_MAX + 8)
 
 struct steer_gate {
 	unsigned nic_count;
@@ -17,7 +19,7 @@ struct steer_gate {
 	unsigned common_count;            /* ... and how many they are, at least 1 */
 };
 
-/* Writes the program, returns its length; 0 where it would not fit.
+/* Writes the program, returns its length.
  * Packets of other interfaces (same-host clients arrive on their own CPU, so that steering them by
  * CPU would starve workers) and of CPUs outside the plan are spread over the common sockets. */
 unsigned steer_program_make(struct sock_filter program[STEER_PROGRAM_MAX],
