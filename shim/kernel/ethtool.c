@@ -8,8 +8,9 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#define PRIVATE_FLAGS_MAX 32  /* what ETHTOOL_GPFLAGS can return */
-#define RULES_READ_MAX    256 /* more than this is taken as "they touch TCP" */
+#define PRIVATE_FLAGS_MAX 32   /* what ETHTOOL_GPFLAGS can return */
+#define TABLE_READ_MAX    1024 /* drivers that know this old question only have small ones */
+#define RULES_READ_MAX    256  /* more than this is taken as "they touch TCP" */
 
 static int ask(int fd, const char *dev, void *question)
 {
@@ -90,27 +91,34 @@ int ethtool_rss(int fd, const char *dev, void *answer, size_t size, size_t *len)
 	return error;
 }
 
+/* Questions whose answers follow a head of their own: `bytes` is head and room for the answer. */
+#define ANSWER(type, room)                            \
+	union {                                       \
+		type head;                            \
+		uint8_t bytes[sizeof(type) + (room)]; \
+	}
+
 int ethtool_table(int fd, const char *dev, uint16_t *queue, uint32_t max, uint32_t *entries)
 {
-	struct {
-		struct ethtool_rxfh_indir head;
-		uint32_t ring[1024];
-	} answer = {.head.cmd = ETHTOOL_GRXFHINDIR};
+	ANSWER(struct ethtool_rxfh_indir, TABLE_READ_MAX * sizeof(uint32_t))
+	answer = {.head.cmd = ETHTOOL_GRXFHINDIR};
 	int error = ask(fd, dev, &answer); /* size 0: asks for the size */
 
 	*entries = 0;
 	if (error)
 		return error;
-	if (answer.head.size > sizeof(answer.ring) / sizeof(answer.ring[0]) ||
-	    answer.head.size > max)
+	if (answer.head.size > TABLE_READ_MAX || answer.head.size > max)
 		return -EMSGSIZE;
 	error = ask(fd, dev, &answer);
 	if (error)
 		return error;
 	for (uint32_t i = 0; i < answer.head.size; i++) {
-		if (answer.ring[i] > UINT16_MAX)
+		uint32_t ring;
+
+		memcpy(&ring, answer.bytes + sizeof(answer.head) + i * sizeof(ring), sizeof(ring));
+		if (ring > UINT16_MAX)
 			return -EBADMSG;
-		queue[i] = (uint16_t)answer.ring[i];
+		queue[i] = (uint16_t)ring;
 	}
 	*entries = answer.head.size;
 	return 0;
@@ -135,31 +143,39 @@ int ethtool_flags(int fd, const char *dev, bool *rx_hash, bool *ntuple)
 	return error;
 }
 
-int ethtool_private_flag(int fd, const char *dev, const char *name, bool *on)
+static int private_flag_count(int fd, const char *dev, uint32_t *count)
 {
-	struct {
-		struct ethtool_sset_info head;
-		uint32_t count;
-	} set = {.head = {.cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1U << ETH_SS_PRIV_FLAGS}};
-	struct {
-		struct ethtool_gstrings head;
-		char name[PRIVATE_FLAGS_MAX][ETH_GSTRING_LEN];
-	} strings = {.head = {.cmd = ETHTOOL_GSTRINGS, .string_set = ETH_SS_PRIV_FLAGS}};
-	struct ethtool_value flags = {.cmd = ETHTOOL_GPFLAGS};
+	ANSWER(struct ethtool_sset_info, sizeof(uint32_t))
+	set = {.head = {.cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1U << ETH_SS_PRIV_FLAGS}};
 	int error = ask(fd, dev, &set);
 
+	if (error)
+		return error;
+	memcpy(count, set.bytes + sizeof(set.head), sizeof(*count));
+	return set.head.sset_mask && *count <= PRIVATE_FLAGS_MAX ? 0 : -ENOENT;
+}
+
+int ethtool_private_flag(int fd, const char *dev, const char *name, bool *on)
+{
+	ANSWER(struct ethtool_gstrings, PRIVATE_FLAGS_MAX * ETH_GSTRING_LEN)
+	strings = {.head = {.cmd = ETHTOOL_GSTRINGS, .string_set = ETH_SS_PRIV_FLAGS}};
+	struct ethtool_value flags = {.cmd = ETHTOOL_GPFLAGS};
+	uint32_t count = 0;
+	int error = private_flag_count(fd, dev, &count);
+
 	*on = false;
-	if (!error && (!set.head.sset_mask || set.count > PRIVATE_FLAGS_MAX))
-		error = -ENOENT;
-	strings.head.len = set.count;
+	strings.head.len = count;
 	if (!error)
 		error = ask(fd, dev, &strings);
 	if (!error)
 		error = ask(fd, dev, &flags);
 	if (error)
 		return error;
-	for (uint32_t i = 0; i < set.count; i++) {
-		if (strncmp(strings.name[i], name, ETH_GSTRING_LEN))
+	for (uint32_t i = 0; i < count; i++) {
+		const char *found = (const char *)strings.bytes + sizeof(strings.head) +
+				    (size_t)i * ETH_GSTRING_LEN;
+
+		if (strncmp(found, name, ETH_GSTRING_LEN))
 			continue;
 		*on = flags.data >> i & 1;
 		return 0;
@@ -199,11 +215,8 @@ static bool rule_may_match(const struct ethtool_rx_flow_spec *rule, uint16_t low
 int ethtool_rules(int fd, const char *dev, uint16_t low, uint16_t high, uint32_t *rules)
 {
 	struct ethtool_rxnfc count = {.cmd = ETHTOOL_GRXCLSRLCNT};
-	/* The locations begin at rule_locs, which is inside the padding of the struct. */
-	union {
-		struct ethtool_rxnfc head;
-		uint8_t bytes[sizeof(struct ethtool_rxnfc) + RULES_READ_MAX * sizeof(uint32_t)];
-	} all = {.head.cmd = ETHTOOL_GRXCLSRLALL};
+	ANSWER(struct ethtool_rxnfc, RULES_READ_MAX * sizeof(uint32_t))
+	all = {.head.cmd = ETHTOOL_GRXCLSRLALL};
 	int error = ask(fd, dev, &count);
 
 	*rules = 0;
@@ -220,6 +233,7 @@ int ethtool_rules(int fd, const char *dev, uint16_t low, uint16_t high, uint32_t
 	for (uint32_t i = 0; i < all.head.rule_cnt; i++) {
 		struct ethtool_rxnfc one = {.cmd = ETHTOOL_GRXCLSRULE};
 
+		/* They begin at rule_locs, which is inside the padding of the head. */
 		memcpy(&one.fs.location,
 		       all.bytes + offsetof(struct ethtool_rxnfc, rule_locs) + i * sizeof(uint32_t),
 		       sizeof(uint32_t));

@@ -18,7 +18,8 @@ bool nic_watch_changed(struct nic_watch *watch, const struct nic_set *set,
 		if (!is_watched(view))
 			continue;
 		nic_reread(&watch->again, view, policy, sources);
-		/* Both were zeroed before they were filled, so padding compares equal too. */
+		/* Both were zeroed before they were filled, so padding compares equal too.
+		 * NOLINTNEXTLINE(bugprone-suspicious-memory-comparison) */
 		if (memcmp(&watch->again, view, sizeof(*view)))
 			return true;
 	}
