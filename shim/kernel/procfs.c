@@ -102,7 +102,9 @@ int procfs_number(int dir, const struct path *path, long *value)
 /* A list of every second of 1024 CPUs is 2.5 KB long. */
 #define CPU_TEXT_MAX 4096
 
-int procfs_cpu_list(int dir, const struct path *path, cpu_set_t *cpus)
+typedef bool (*cpu_parse_fn)(const char *text, size_t len, cpu_set_t *cpus);
+
+static int read_cpus(int dir, const struct path *path, cpu_parse_fn parse, cpu_set_t *cpus)
 {
 	char text[CPU_TEXT_MAX];
 	int got = procfs_read_at(dir, path, text, sizeof(text));
@@ -110,18 +112,17 @@ int procfs_cpu_list(int dir, const struct path *path, cpu_set_t *cpus)
 	CPU_ZERO(cpus);
 	if (got < 0)
 		return got;
-	return cpu_list_parse(text, (size_t)got, cpus) ? 0 : -EBADMSG;
+	return parse(text, (size_t)got, cpus) ? 0 : -EBADMSG;
+}
+
+int procfs_cpu_list(int dir, const struct path *path, cpu_set_t *cpus)
+{
+	return read_cpus(dir, path, cpu_list_parse, cpus);
 }
 
 int procfs_cpu_mask(int dir, const struct path *path, cpu_set_t *cpus)
 {
-	char text[CPU_TEXT_MAX];
-	int got = procfs_read_at(dir, path, text, sizeof(text));
-
-	CPU_ZERO(cpus);
-	if (got < 0)
-		return got;
-	return cpu_mask_parse(text, (size_t)got, cpus) ? 0 : -EBADMSG;
+	return read_cpus(dir, path, cpu_mask_parse, cpus);
 }
 
 int procfs_list(int dir, const struct path *path, procfs_entry_fn entry, void *context)

@@ -27,12 +27,15 @@ static void tear_down(void)
 
 TestSuite(nic_tree, .init = set_up, .fini = tear_down);
 
-static bool list(const char *text, const char *expected)
+/* Whether the text parses to these CPUs, each with a blank before; NULL: whether it does not parse.
+ */
+static bool parses(bool (*parse)(const char *, size_t, cpu_set_t *), const char *text,
+		   const char *expected)
 {
 	char found[256] = "";
 	cpu_set_t cpus;
 
-	if (!cpu_list_parse(text, strlen(text), &cpus)) {
+	if (!parse(text, strlen(text), &cpus)) {
 		cr_expect_eq(CPU_COUNT(&cpus), 0);
 		return !expected;
 	}
@@ -43,50 +46,36 @@ static bool list(const char *text, const char *expected)
 
 Test(nic_tree, cpu_lists)
 {
-	cr_expect(list("0-3,8\n", " 0 1 2 3 8"));
-	cr_expect(list("7", " 7"));
-	cr_expect(list("\n", ""));
-	cr_expect(list("", ""));
-	cr_expect(list("1022-2000\n", " 1022 1023"));
-	cr_expect(list("5,1\n", " 1 5"));
-	cr_expect(list("3-1\n", NULL));
-	cr_expect(list("1,\n", NULL));
-	cr_expect(list("1-\n", NULL));
-	cr_expect(list("a\n", NULL));
-	cr_expect(list("1;2\n", NULL));
-	cr_expect(list("-3\n", NULL));
-	cr_expect(list("99999999999999999999\n", NULL));
-	cr_expect(list("(null)\n", NULL));
-}
-
-static bool mask(const char *text, const char *expected)
-{
-	char found[256] = "";
-	cpu_set_t cpus;
-
-	if (!cpu_mask_parse(text, strlen(text), &cpus)) {
-		cr_expect_eq(CPU_COUNT(&cpus), 0);
-		return !expected;
-	}
-	for (int cpu = cpu_set_next(&cpus, 0); cpu >= 0; cpu = cpu_set_next(&cpus, cpu + 1))
-		sprintf(found + strlen(found), " %d", cpu);
-	return expected && !strcmp(found, expected);
+	cr_expect(parses(cpu_list_parse, "0-3,8\n", " 0 1 2 3 8"));
+	cr_expect(parses(cpu_list_parse, "7", " 7"));
+	cr_expect(parses(cpu_list_parse, "\n", ""));
+	cr_expect(parses(cpu_list_parse, "", ""));
+	cr_expect(parses(cpu_list_parse, "1022-2000\n", " 1022 1023"));
+	cr_expect(parses(cpu_list_parse, "5,1\n", " 1 5"));
+	cr_expect(parses(cpu_list_parse, "3-1\n", NULL));
+	cr_expect(parses(cpu_list_parse, "1,\n", NULL));
+	cr_expect(parses(cpu_list_parse, "1-\n", NULL));
+	cr_expect(parses(cpu_list_parse, "a\n", NULL));
+	cr_expect(parses(cpu_list_parse, "1;2\n", NULL));
+	cr_expect(parses(cpu_list_parse, "-3\n", NULL));
+	cr_expect(parses(cpu_list_parse, "99999999999999999999\n", NULL));
+	cr_expect(parses(cpu_list_parse, "(null)\n", NULL));
 }
 
 Test(nic_tree, cpu_masks)
 {
-	cr_expect(mask("f\n", " 0 1 2 3"));
-	cr_expect(mask("00000000,00000005\n", " 0 2"));
-	cr_expect(mask("1,80000000\n", " 31 32"));
-	cr_expect(mask("C\n", " 2 3"));
-	cr_expect(mask("0\n", ""));
-	cr_expect(mask("", NULL));
-	cr_expect(mask("\n", NULL));
-	cr_expect(mask("g\n", NULL));
-	cr_expect(mask("1,0000005\n", NULL));
-	cr_expect(mask("123456789\n", NULL));
-	cr_expect(mask(",00000001\n", NULL));
-	cr_expect(mask("1,\n", NULL));
+	cr_expect(parses(cpu_mask_parse, "f\n", " 0 1 2 3"));
+	cr_expect(parses(cpu_mask_parse, "00000000,00000005\n", " 0 2"));
+	cr_expect(parses(cpu_mask_parse, "1,80000000\n", " 31 32"));
+	cr_expect(parses(cpu_mask_parse, "C\n", " 2 3"));
+	cr_expect(parses(cpu_mask_parse, "0\n", ""));
+	cr_expect(parses(cpu_mask_parse, "", NULL));
+	cr_expect(parses(cpu_mask_parse, "\n", NULL));
+	cr_expect(parses(cpu_mask_parse, "g\n", NULL));
+	cr_expect(parses(cpu_mask_parse, "1,0000005\n", NULL));
+	cr_expect(parses(cpu_mask_parse, "123456789\n", NULL));
+	cr_expect(parses(cpu_mask_parse, ",00000001\n", NULL));
+	cr_expect(parses(cpu_mask_parse, "1,\n", NULL));
 }
 
 Test(nic_tree, paths_that_do_not_fit_open_nothing)
