@@ -189,7 +189,7 @@ static bool port_may_match(uint16_t rule_port, uint16_t mask, uint16_t low, uint
 	return mask != UINT16_MAX || (ntohs(rule_port) >= low && ntohs(rule_port) <= high);
 }
 
-static bool rule_may_match(const struct ethtool_rx_flow_spec *rule, uint16_t low, uint16_t high)
+bool ethtool_rule_may_match(const struct ethtool_rx_flow_spec *rule, uint16_t low, uint16_t high)
 {
 	const union ethtool_flow_union *value = &rule->h_u;
 	const union ethtool_flow_union *mask = &rule->m_u;
@@ -237,7 +237,7 @@ int ethtool_rules(int fd, const char *dev, uint16_t low, uint16_t high, uint32_t
 		memcpy(&one.fs.location,
 		       all.bytes + offsetof(struct ethtool_rxnfc, rule_locs) + i * sizeof(uint32_t),
 		       sizeof(uint32_t));
-		if (ask(fd, dev, &one) || rule_may_match(&one.fs, low, high))
+		if (ask(fd, dev, &one) || ethtool_rule_may_match(&one.fs, low, high))
 			++*rules;
 	}
 	return 0;

@@ -34,5 +34,9 @@ int ethtool_flags(int fd, const char *dev, bool *rx_hash, bool *ntuple);
 /* A driver's private flag. -ENOENT: it has no flag of that name. */
 int ethtool_private_flag(int fd, const char *dev, const char *name, bool *on);
 
-/* Counts the n-tuple rules that can apply to TCP packets whose local port is within low-high. */
+/* Whether an n-tuple rule can apply to TCP packets whose local port is within low-high. Pure. */
+struct ethtool_rx_flow_spec;
+bool ethtool_rule_may_match(const struct ethtool_rx_flow_spec *rule, uint16_t low, uint16_t high);
+
+/* Counts such rules. */
 int ethtool_rules(int fd, const char *dev, uint16_t low, uint16_t high, uint32_t *rules);

@@ -1,9 +1,11 @@
 /* The kernel's answers about hash, queues and links: whole, cut, and with bytes replaced. */
+#include "shim/kernel/ethtool.h"
 #include "shim/kernel/netlink.h"
 #include "shim/nic/nic_links.h"
 #include "shim/nic/queue_answer.h"
 #include "shim/nic/rss_answer.h"
 #include "tests/unit/nic_bytes.h"
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <linux/ethtool.h>
@@ -174,6 +176,33 @@ Test(nic_answers, hashed_fields)
 	cr_expect_eq(rss_fields(RXH_IP_SRC | RXH_IP_DST | RXH_L4_B_0_1 | RXH_L4_B_2_3 | RXH_VLAN),
 		     FIELDS_OTHER);
 	cr_expect_eq(rss_fields(0), FIELDS_OTHER);
+}
+
+/* Ephemeral ports are those of outgoing connections; other rules are for listeners. */
+Test(nic_answers, rules_that_touch_outgoing_tcp)
+{
+	struct ethtool_rx_flow_spec rule = {.flow_type = TCP_V4_FLOW};
+
+	cr_expect(ethtool_rule_may_match(&rule, 32768, 60999), "all TCP");
+	rule.h_u.tcp_ip4_spec.pdst = htons(443);
+	rule.m_u.tcp_ip4_spec.pdst = 0xffff;
+	cr_expect_not(ethtool_rule_may_match(&rule, 32768, 60999));
+	cr_expect(ethtool_rule_may_match(&rule, 1, 65535));
+	rule.m_u.tcp_ip4_spec.pdst = htons(0xff00);
+	cr_expect(ethtool_rule_may_match(&rule, 32768, 60999), "part of the port");
+	rule.m_u.tcp_ip4_spec.pdst = 0xffff;
+	rule.flow_type = TCP_V6_FLOW | FLOW_RSS;
+	cr_expect(ethtool_rule_may_match(&rule, 32768, 60999), "the IPv6 port is elsewhere");
+	memset(&rule, 0, sizeof(rule));
+	rule.flow_type = UDP_V4_FLOW;
+	cr_expect_not(ethtool_rule_may_match(&rule, 1, 65535));
+	rule.flow_type = IPV4_USER_FLOW | FLOW_EXT;
+	cr_expect(ethtool_rule_may_match(&rule, 1, 65535));
+	rule.h_u.usr_ip4_spec.proto = IPPROTO_UDP;
+	rule.m_u.usr_ip4_spec.proto = 0xff;
+	cr_expect_not(ethtool_rule_may_match(&rule, 1, 65535));
+	rule.flow_type = ETHER_FLOW;
+	cr_expect(ethtool_rule_may_match(&rule, 1, 65535));
 }
 
 static struct queue_map map;
