@@ -39,7 +39,7 @@ static inline size_t bytes_begin(struct bytes *bytes, uint16_t type)
 {
 	size_t at = bytes->len;
 
-	bytes_attr(bytes, type | NLA_F_NESTED, NULL, 0);
+	bytes_attr(bytes, type | NLA_F_NESTED, "", 0);
 	return at;
 }
 
