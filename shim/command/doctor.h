@@ -26,5 +26,5 @@ void doctor_nic(struct doctor *doctor, const struct nic_view *view);
 /* Processes: irqbalance, threads of shimmed servers pinned where no queue is served. */
 void doctor_processes(struct doctor *doctor, const cpu_set_t *receiving);
 
-/* What stands between sockets and NICs: SNAT, tunnels. */
+/* What stands between sockets and NICs: SNAT, bonds of unlike NICs, tunnels. */
 void doctor_routes(struct doctor *doctor);

@@ -69,8 +69,51 @@ static void check_tunnels(struct doctor *doctor)
 	}
 }
 
+/* The commands that make one NIC place flows as another does. */
+static void mend_unlike(const struct nic_view *model, const struct nic_view *other)
+{
+	const struct rss_hash *hash = &model->arrival.hash;
+	unsigned queues = table_is_equal(&model->arrival.table);
+	char key[3 * RSS_KEY_MAX + 1] = "";
+
+	for (int i = 0; i < hash->key_len; i++)
+		snprintf(key + 3 * i, sizeof(key) - 3 * (size_t)i, "%02x:", hash->key[i]);
+	if (key[0])
+		key[3 * hash->key_len - 1] = '\0';
+	if (key[0] && queues)
+		doctor_mend("ethtool -X %s hkey %s equal %u", other->name, key, queues);
+	for (unsigned i = 0; i < other->arrival.queue_count; i++)
+		if (other->queue_irq[i] >= 0 && model->arrival.queue_cpu[i] >= 0)
+			doctor_mend("echo %d > /proc/irq/%d/smp_affinity_list",
+				    model->arrival.queue_cpu[i], other->queue_irq[i]);
+}
+
+static void check_lowers(struct doctor *doctor)
+{
+	const struct nic_set *set = &doctor->known.nics;
+	char what[256];
+
+	for (unsigned i = 0; i < set->count; i++) {
+		const struct nic_view *view = &set->view[i];
+		const struct nic_view *model = nic_by_index(set, view->lower[0]);
+
+		if (!view->up || !model || view->predictable_not[FLOW_IPV4] != REASON_LOWERS_DIFFER)
+			continue;
+		snprintf(what, sizeof(what), "%s: %s", view->name,
+			 nic_reason_text(REASON_LOWERS_DIFFER));
+		doctor_finding(doctor, FINDING_PROBLEM, what);
+		for (unsigned lower = 1; lower < view->lower_count; lower++) {
+			const struct nic_view *other = nic_by_index(set, view->lower[lower]);
+
+			if (other)
+				mend_unlike(model, other);
+		}
+	}
+}
+
 void doctor_routes(struct doctor *doctor)
 {
 	check_snat(doctor);
+	check_lowers(doctor);
 	check_tunnels(doctor);
 }

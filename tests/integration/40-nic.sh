@@ -132,6 +132,19 @@ like "$FOUND" "sleep \(pid $SPAWNED\) is pinned to CPU 1, where no receive queue
 like "$FOUND" "CPUs 5 receive, but no thread may run there" "a queue on a CPU outside the cpuset"
 stop_pid "$SPAWNED"
 
+# Two NICs under one bridge that place flows differently.
+in_dut sh -c 'for n in a b; do ip link add ${n}0 type veth peer name ${n}1; ip link set ${n}0 up; done
+	ip link add br0 type bridge; ip link set br0 up
+	ip link set a0 master br0; ip link set b0 master br0'
+for dev in a0 b0; do sed "s/rss0/$dev/" "$conf"; done >"$WORLD_DIR/two.ini"
+is "$(fact br0 '[.kind, .spreads, .predictable_ipv4] | map(tostring) | join(" ")' \
+	--conf "$WORLD_DIR/two.ini")" "bridge true true" "two NICs alike under a bridge are as good as one"
+sed -i '/\[nic b0\]/,$s/^queue_cpus.*/queue_cpus = 1 0 1/' "$WORLD_DIR/two.ini"
+doctor --conf "$WORLD_DIR/two.ini"
+like "$FOUND" "br0: replies may come in by any of several" "two NICs unlike are a problem"
+like "$FOUND" "ethtool -X b0 hkey $WORLD_KEY equal 3" "with the command that makes them alike"
+in_dut sh -c 'ip link del br0; ip link del a0; ip link del b0'
+
 # --- wrong questions -----------------------------------------------------------------------------
 shim nic nosuch0 >/dev/null 2>"$WORLD_DIR/err"
 is "$? $(cat "$WORLD_DIR/err")" \
