@@ -1,5 +1,6 @@
 #include "shim/group/accept.h"
 #include "shim/group/listener.h"
+#include "shim/group/mailbox.h"
 #include "shim/group/ready.h"
 #include "shim/group/stand_in.h"
 #include "shim/group/watch.h"
@@ -10,13 +11,14 @@
 
 /* One accept() as the application called it. */
 struct attempt {
-	const struct group *group;
-	int fd;
+	struct group *group;
+	int listener, fd;
 	struct sockaddr *address;
 	socklen_t *length;
 	int flags;
 	accept_fn real;
 	int slot; /* of the member tried last; -1: the application's socket */
+	bool handed_over;
 };
 
 static bool is_empty(int result)
@@ -27,14 +29,43 @@ static bool is_empty(int result)
 static int from_member(struct attempt *attempt, unsigned slot)
 {
 	attempt->slot = (int)slot;
+	if (attempt->group->ledger->mailboxes)
+		return mailbox_take(attempt->group, slot, attempt->address, attempt->length,
+				    attempt->flags);
 	return attempt->real(attempt->group->member[slot], attempt->address, attempt->length,
 			     attempt->flags);
 }
 
+/* One connection of the application's socket, or -1 with EAGAIN where it was handed over: then the
+ * caller has to look again whether this thread should sleep. */
 static int from_application(struct attempt *attempt)
 {
+	socklen_t room = attempt->length ? *attempt->length : 0;
+	int accepted;
+
 	attempt->slot = -1;
-	return attempt->real(attempt->fd, attempt->address, attempt->length, attempt->flags);
+	accepted = attempt->real(attempt->fd, attempt->address, attempt->length, attempt->flags);
+	if (accepted < 0 || !attempt->group->ledger->mailboxes ||
+	    !mailbox_offer(attempt->group, watch_home_of_thread(attempt->listener), accepted,
+			   attempt->flags))
+		return accepted;
+	if (attempt->length)
+		*attempt->length = room;
+	errno = EAGAIN;
+	attempt->handed_over = true;
+	return -1;
+}
+
+/* The same of a socket that does not block: goes on behind what was handed over. */
+static int from_application_at_once(struct attempt *attempt)
+{
+	int result;
+
+	do {
+		attempt->handed_over = false;
+		result = from_application(attempt);
+	} while (attempt->handed_over);
+	return result;
 }
 
 /* Result of the first member of the set that has anything but "try again". */
@@ -68,17 +99,17 @@ static int from_ready(struct attempt *attempt)
 
 /* A thread that blocks in accept() waits for its home's members and the application's socket at
  * once, which only an epoll instance of its own can do. */
-static int blocking(struct attempt *attempt, int listener)
+static int blocking(struct attempt *attempt)
 {
 	for (;;) {
 		struct epoll_event event;
-		int number = stand_in_open(listener, attempt->fd);
+		int number = stand_in_open(attempt->listener, attempt->fd);
 		if (number < 0)
-			return from_application(attempt);
+			return from_application_at_once(attempt);
 		struct watch_call call = {.wait = stand_in_wait,
 					  .events = &event,
 					  .max_events = 1,
-					  .timeout_ms = listener_at(listener)->timeout_ms};
+					  .timeout_ms = listener_at(attempt->listener)->timeout_ms};
 		int count = watch_wait((unsigned)number, &call);
 		if (count < 0 && errno == EINTR && stand_in_restarts())
 			continue;
@@ -97,7 +128,7 @@ static int blocking(struct attempt *attempt, int listener)
 	}
 }
 
-static int from_all(struct attempt *attempt, int listener)
+static int from_all(struct attempt *attempt)
 {
 	int before = errno, result = from_ready(attempt);
 
@@ -106,22 +137,22 @@ static int from_all(struct attempt *attempt, int listener)
 		return result;
 	}
 	errno = before;
-	const struct slot_set *added = watch_of_thread(listener);
+	const struct slot_set *added = watch_of_thread(attempt->listener);
 	if (!added && socket_is_blocking(attempt->fd))
-		return blocking(attempt, listener);
-	result = from_application(attempt);
+		return blocking(attempt);
+	result = from_application_at_once(attempt);
 	if (!is_empty(result))
 		return result;
 	if (added)
 		return from_any(attempt, added);
 	/* Another thread of the process waits, this one accepts. */
-	struct slot_set watched = watch_of_process(listener);
+	struct slot_set watched = watch_of_process(attempt->listener);
 	return from_any(attempt, &watched);
 }
 
-static void count(const struct attempt *attempt, int listener, int accepted)
+static void count(const struct attempt *attempt, int accepted)
 {
-	const struct slot_set *home = watch_of_thread(listener);
+	const struct slot_set *home = watch_of_thread(attempt->listener);
 
 	if (attempt->slot < 0)
 		stat_count(STAT_ACCEPT_COMMON);
@@ -136,14 +167,15 @@ int accept_from(int listener, int fd, struct sockaddr *address, socklen_t *lengt
 		accept_fn real)
 {
 	struct attempt attempt = {.group = listener_group(listener),
+				  .listener = listener,
 				  .fd = fd,
 				  .address = address,
 				  .length = length,
 				  .flags = flags,
 				  .real = real};
-	int accepted = from_all(&attempt, listener);
+	int accepted = from_all(&attempt);
 
 	if (accepted >= 0)
-		count(&attempt, listener, accepted);
+		count(&attempt, accepted);
 	return accepted;
 }

@@ -22,7 +22,7 @@ struct carry_record {
 	int listener, app_reuseport;
 	int ledger, door;
 	uint32_t members;
-	int member[SLOTS_MAX];
+	int member[MEMBERS_MAX];
 };
 
 static void set_close_on_exec(int fd, bool on)
@@ -35,8 +35,8 @@ static void set_group_close_on_exec(const struct group *group, bool on)
 {
 	set_close_on_exec(group->ledger_fd, on);
 	set_close_on_exec(group->door, on);
-	for (unsigned s = 0; s < group->slot_count; s++)
-		set_close_on_exec(group->member[s], on);
+	for (unsigned m = 0; m < group->member_count; m++)
+		set_close_on_exec(group->member[m], on);
 }
 
 static void carry_one(int fd, uint32_t number, void *argument)
@@ -49,7 +49,7 @@ static void carry_one(int fd, uint32_t number, void *argument)
 				      .app_reuseport = listener_at((int)number)->app_reuseport,
 				      .ledger = group->ledger_fd,
 				      .door = group->door,
-				      .members = group->slot_count};
+				      .members = group->member_count};
 	long flags = sys(SYS_fcntl, fd, F_GETFD);
 
 	if (flags < 0 || flags & FD_CLOEXEC)
@@ -58,7 +58,7 @@ static void carry_one(int fd, uint32_t number, void *argument)
 		carried->manifest = (int)sys(SYS_memfd_create, "rssshim-carry", MFD_ALLOW_SEALING);
 	if (carried->manifest < 0)
 		return;
-	memcpy(record.member, group->member, group->slot_count * sizeof(int));
+	memcpy(record.member, group->member, group->member_count * sizeof(int));
 	if (sys(SYS_write, carried->manifest, &record, sizeof(record)) == sizeof(record))
 		set_group_close_on_exec(group, false);
 }
@@ -89,7 +89,7 @@ void carry_undo(struct carried carried)
 /* What the program before us left open is ours, or is closed. */
 static void take_descriptors(const struct carry_record *record, bool ours)
 {
-	int fd[2 + SLOTS_MAX] = {record->ledger, record->door};
+	int fd[2 + MEMBERS_MAX] = {record->ledger, record->door};
 
 	memcpy(fd + 2, record->member, record->members * sizeof(int));
 	for (unsigned i = 0; i < 2 + record->members; i++) {
@@ -107,8 +107,7 @@ static void take_descriptors(const struct carry_record *record, bool ours)
 static bool is_sound(const struct carry_record *record)
 {
 	return record->magic == CARRY_MAGIC && record->abi == LEDGER_ABI && record->members &&
-	       record->members <= SLOTS_MAX && socket_is_listening(record->listener) &&
-	       socket_is_listening(record->member[0]);
+	       record->members <= MEMBERS_MAX && socket_is_listening(record->listener);
 }
 
 static void take_one(const struct carry_record *record)

@@ -156,18 +156,18 @@ static bool is_address_shown(int peer, const struct group *group)
 void door_answer(const struct group *group)
 {
 	struct door_message answer = {
-		.magic = DOOR_MAGIC, .abi = LEDGER_ABI, .members = group->slot_count};
-	int fd[2 + SLOTS_MAX] = {group->ledger_fd, group->door};
-	unsigned left = 2 + group->slot_count;
+		.magic = DOOR_MAGIC, .abi = LEDGER_ABI, .members = group->member_count};
+	int fd[2 + MEMBERS_MAX] = {group->ledger_fd, group->door};
+	unsigned left = 2 + group->member_count;
 	int peer = (int)sys(SYS_accept4, group->door, NULL, NULL, SOCK_CLOEXEC);
 
 	if (peer < 0)
 		return;
-	memcpy(fd + 2, group->member, group->slot_count * sizeof(int));
+	memcpy(fd + 2, group->member, group->member_count * sizeof(int));
 	if (is_user_allowed(peer, (int)group->ledger->owner_uid) && is_address_shown(peer, group)) {
 		for (unsigned sent = 0; left; left -= sent) {
 			sent = left < DOOR_FDS_MAX ? left : DOOR_FDS_MAX;
-			if (send_fds(peer, &answer, fd + 2 + group->slot_count - left, sent) < 0)
+			if (send_fds(peer, &answer, fd + 2 + group->member_count - left, sent) < 0)
 				break;
 		}
 	}
@@ -176,13 +176,13 @@ void door_answer(const struct group *group)
 
 static struct group *receive_group(int peer, const struct socket_address *address)
 {
-	struct door_message answer = {.members = SLOTS_MAX};
-	int fd[2 + SLOTS_MAX];
+	struct door_message answer = {.members = MEMBERS_MAX};
+	int fd[2 + MEMBERS_MAX];
 	unsigned count = 0;
 
 	do {
-		int got = receive_fds(peer, &answer, fd + count, 2 + SLOTS_MAX - count);
-		if (got <= 0 || answer.members > SLOTS_MAX)
+		int got = receive_fds(peer, &answer, fd + count, 2 + MEMBERS_MAX - count);
+		if (got <= 0 || answer.members > MEMBERS_MAX)
 			break;
 		for (unsigned end = count + (unsigned)got; count < end; count++)
 			fd[count] = own_fd(fd[count]);

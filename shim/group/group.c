@@ -1,5 +1,6 @@
 #include "shim/group/group.h"
 #include "shim/group/door.h"
+#include "shim/group/mailbox.h"
 #include "shim/group/watch.h"
 #include "shim/kernel/log.h"
 #include "shim/kernel/reuseport.h"
@@ -47,7 +48,8 @@ static struct group *group_new(const struct socket_address *address)
 			ledger_unmap(group->ledger);
 		group->ledger = NULL;
 		group->ledger_fd = group->door = -1;
-		group->slot_count = 0;
+		group->slot_count = group->member_count = 0;
+		group->generation = 0;
 		group->address = *address;
 		group->listeners = 0;
 		group->in_use = 1;
@@ -58,8 +60,8 @@ static struct group *group_new(const struct socket_address *address)
 
 void group_drop(struct group *group)
 {
-	for (unsigned s = 0; s < group->slot_count; s++)
-		own_fd_close(group->member[s]);
+	for (unsigned m = 0; m < group->member_count; m++)
+		own_fd_close(group->member[m]);
 	own_fd_close(group->door);
 	own_fd_close(group->ledger_fd);
 	group->in_use = 0;
@@ -96,6 +98,7 @@ static int make_members(struct group *group, int fd)
 		if (member < 0)
 			return member;
 		group->member[group->slot_count++] = member;
+		group->member_count = group->slot_count;
 	}
 	return 0;
 }
@@ -105,8 +108,8 @@ static void hold_descriptors(struct group *group)
 {
 	own_fd_hold(&group->ledger_fd);
 	own_fd_hold(&group->door);
-	for (unsigned s = 0; s < group->slot_count; s++)
-		own_fd_hold(&group->member[s]);
+	for (unsigned m = 0; m < group->member_count; m++)
+		own_fd_hold(&group->member[m]);
 }
 
 static int listen_members(const struct group *group, int backlog)
@@ -200,10 +203,40 @@ struct group *group_build(int fd, int backlog, bool listening, const char **why,
 	return NULL;
 }
 
+struct group *group_build_mailboxes(int fd, const char **why, int *error)
+{
+	struct socket_address address;
+	struct group *group;
+
+	*why = "too many listeners";
+	*error = -ENOSPC;
+	if (socket_local(fd, &address) < 0 || !(group = group_new(&address)))
+		return NULL;
+	group->door = door_open(&address, socket_owner(fd));
+	*why = "another process has its group";
+	*error = group->door == -EADDRINUSE ? -EADDRINUSE : 0;
+	if (!*error) {
+		*why = "no interface spreads over several CPUs";
+		*error = open_ledger(group, fd);
+	}
+	if (!*error) {
+		*why = "a pair of unix sockets";
+		group->ledger->mailboxes = 1;
+		*error = mailbox_make(group);
+	}
+	if (!*error) {
+		hold_descriptors(group);
+		door_start(group->door);
+		return group;
+	}
+	group_drop(group);
+	return NULL;
+}
+
 struct group *group_take(int ledger_fd, int door, unsigned count, const int *member,
 			 const struct socket_address *address)
 {
-	struct group *group = count <= SLOTS_MAX ? group_new(address) : NULL;
+	struct group *group = count <= MEMBERS_MAX ? group_new(address) : NULL;
 
 	if (!group) {
 		own_fd_close(ledger_fd);
@@ -214,12 +247,15 @@ struct group *group_take(int ledger_fd, int door, unsigned count, const int *mem
 	}
 	group->ledger_fd = ledger_fd;
 	group->door = door;
-	group->slot_count = count;
-	for (unsigned s = 0; s < count; s++)
-		group->member[s] = member[s];
-	if (!ledger_map(ledger_fd, &group->ledger) && group->ledger->slot_count == count) {
-		hold_descriptors(group);
-		return group;
+	group->member_count = count;
+	for (unsigned m = 0; m < count; m++)
+		group->member[m] = member[m];
+	if (!ledger_map(ledger_fd, &group->ledger)) {
+		group->slot_count = group->ledger->slot_count;
+		if (count == group->slot_count * (group->ledger->mailboxes ? 2 : 1)) {
+			hold_descriptors(group);
+			return group;
+		}
 	}
 	group_drop(group);
 	return NULL;
@@ -230,6 +266,8 @@ void group_listen(struct group *group, int backlog)
 	struct ledger *ledger = group->ledger;
 
 	group->backlog = backlog;
+	if (ledger->mailboxes)
+		return;
 	listen_members(group, backlog);
 	/* Members that had stopped listening left the group and came back before the application's
 	 * socket does: now they are the first. */
@@ -243,6 +281,8 @@ void group_unlisten(struct group *group)
 	struct sockaddr unspecified = {.sa_family = AF_UNSPEC};
 	struct ledger *ledger = group->ledger;
 
+	if (ledger->mailboxes)
+		return;
 	for (unsigned s = 0; s < group->slot_count; s++)
 		sys(SYS_connect, group->member[s], &unspecified, sizeof(unspecified));
 	ledger->member_base = 0;
@@ -272,6 +312,9 @@ void group_set_option(struct group *group, int level, int name, const void *valu
 {
 	int failed = 0;
 
+	/* What comes by mailbox was accepted by the application's own socket. */
+	if (group->ledger->mailboxes)
+		return;
 	for (unsigned s = 0; s < group->slot_count; s++) {
 		int ret = socket_set(group->member[s], level, name, value, length);
 		failed = ret ? ret : failed;
@@ -338,7 +381,7 @@ void group_publish_if_changed(struct group *group)
 {
 	struct ledger *ledger = group->ledger;
 
-	if (ledger->attached == ledger->generation || ledger->stand_aside)
+	if (ledger->attached == ledger->generation || ledger->stand_aside || ledger->mailboxes)
 		return;
 	int ret = group_publish(group);
 	if (ret)

@@ -14,7 +14,8 @@
 #include "shim/kernel/socket.h"
 #include "shim/stat/stat.h"
 
-#define GROUPS_MAX 64
+#define GROUPS_MAX  64
+#define MEMBERS_MAX (2 * SLOTS_MAX)
 
 struct group {
 	_Atomic int in_use;
@@ -22,7 +23,10 @@ struct group {
 	int ledger_fd;
 	int door; /* listening unix socket, or -errno: the set cannot be asked for */
 	unsigned slot_count;
-	int member[SLOTS_MAX];
+	unsigned member_count; /* one a slot; of mailboxes two */
+	int member[MEMBERS_MAX];
+	struct slot_set watched; /* as of the generation published last here, for hand-overs */
+	_Atomic uint32_t generation;
 	struct socket_address address;
 	_Atomic uint32_t listeners; /* the application's sockets in it that this process holds */
 	_Atomic int backlog;
@@ -43,6 +47,9 @@ struct group *group_find(const struct socket_address *address);
  * the group. Returns NULL where something is refused: then nothing is left behind, *why says what
  * was, and *error is the -errno. */
 struct group *group_build(int fd, int backlog, bool listening, const char **why, int *error);
+
+/* The same for a listening socket that the kernel does not let us group: with mailboxes. */
+struct group *group_build_mailboxes(int fd, const char **why, int *error);
 
 /* Takes over a set made by another process: descriptors are ours from now on, also on failure. */
 struct group *group_take(int ledger_fd, int door, unsigned count, const int *member,

@@ -13,7 +13,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 
-#define LEDGER_ABI         1
+#define LEDGER_ABI         2
 #define LEDGER_WATCHES_MAX 512
 
 enum ledger_watch_state {
@@ -37,6 +37,7 @@ struct ledger_watch {
 struct ledger {
 	uint32_t magic, abi, size;
 	uint32_t owner_uid; /* user whose sockets the members are */
+	uint32_t mailboxes; /* the members are no listening sockets: see mailbox.h */
 	uint32_t slot_count;
 	uint16_t slot_cpu[SLOTS_MAX];
 

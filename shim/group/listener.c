@@ -147,17 +147,22 @@ static bool is_port_wanted(int fd)
 	       policy_port_listed(&runtime_policy()->listen_ports, port);
 }
 
-static bool is_ours_to_group(int fd)
+static bool is_of_our_user(int fd)
 {
-	int owner = socket_owner(fd);
+	return socket_owner(fd) == (int)sys(SYS_geteuid);
+}
 
-	if (owner == (int)sys(SYS_geteuid))
-		return true;
+static bool hands_over(void)
+{
+	return runtime_policy()->migrate_mode != MIGRATE_OFF;
+}
+
+static void say_foreign(int fd)
+{
 	log_once(LOG_LEVEL_WARN,
 		 "a listener belongs to user %d, and the kernel groups sockets of one user only: "
-		 "its connections stay on the common queue",
-		 owner);
-	return false;
+		 "its connections come over the common queue%s",
+		 socket_owner(fd), hands_over() ? " and are handed over" : "");
 }
 
 /* NULL where nothing speaks against making fd a group. */
@@ -167,7 +172,22 @@ static const char *why_unwanted(int fd)
 		return "the policy says listen.steer = no";
 	if (!is_port_wanted(fd))
 		return "the policy does not list its port";
-	return is_ours_to_group(fd) ? NULL : "it belongs to another user";
+	if (is_of_our_user(fd))
+		return NULL;
+	say_foreign(fd);
+	return "it belongs to another user";
+}
+
+static struct group *build_listening(int fd, const char **why, int *error)
+{
+	if (is_of_our_user(fd))
+		return group_build(fd, SOMAXCONN, true, why, error);
+	say_foreign(fd);
+	if (hands_over())
+		return group_build_mailboxes(fd, why, error);
+	*why = "a group with a socket of another user";
+	*error = -EPERM;
+	return NULL;
 }
 
 /* The group of a socket that listens already: that of a process which was there before, else a new
@@ -188,11 +208,10 @@ static struct group *ask_or_build(int fd, bool *asked)
 
 		if (group || *asked)
 			return group;
-		if (socket_get_int(fd, SOL_SOCKET, SO_REUSEPORT, 0) == 0 && is_ours_to_group(fd)) {
-			group = group_build(fd, SOMAXCONN, true, &why, &error);
-			if (group)
-				return group;
-		}
+		if (socket_get_int(fd, SOL_SOCKET, SO_REUSEPORT, 0) == 0)
+			group = build_listening(fd, &why, &error);
+		if (group)
+			return group;
 		if (error != -EADDRINUSE) {
 			say_unsteered(fd, why, error);
 			return NULL;

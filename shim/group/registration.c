@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 /* Every so many looks the application's sockets are counted anew: a dump over netlink. */
-#define LOOK_MS       250
+#define LOOK_MS       400
 #define RECOUNT_LOOKS 16
 
 static struct registration registrations[REGISTRATIONS_MAX];

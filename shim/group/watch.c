@@ -174,6 +174,11 @@ const struct slot_set *watch_of_thread(int listener)
 	return watch && !watch->private ? added_in(watch, listener) : NULL;
 }
 
+const struct slot_set *watch_home_of_thread(int listener)
+{
+	return thread_watch ? added_in(&watches[thread_watch - 1], listener) : NULL;
+}
+
 struct slot_set watch_of_process(int listener)
 {
 	struct slot_set all = {0};

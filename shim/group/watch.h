@@ -38,6 +38,8 @@ int watch_wait(unsigned number, const struct watch_call *call);
 /* Slots whose members the calling thread has in the instance it last waited on, for a listener;
  * NULL where it does not watch that listener by an epoll instance of the application's. */
 const struct slot_set *watch_of_thread(int listener);
+/* The same also where the thread waits by a private instance, see stand_in.h. */
+const struct slot_set *watch_home_of_thread(int listener);
 /* Slots whose members any thread of this process watches. */
 struct slot_set watch_of_process(int listener);
 

@@ -7,6 +7,7 @@
 
 WANTED=${COUNT:-2000}
 COUNT=$WANTED
+SERVE_OPTIONS=()
 world_up clients=4
 world_conf >"$WORLD_DIR/policy.ini"
 SHIM=(env "LD_PRELOAD=$BUILD/librssshim.so" "RSSSHIM_CONF=$WORLD_DIR/policy.ini")
@@ -100,9 +101,11 @@ serve_way() { # NAME EXCHANGE-EXPECTED SERVE-OPTIONS...
 passed_way() {
 	local name=$1 family
 	shift
+	chmod 755 "$WORLD_DIR"
 	for family in 4 6; do
-		spawn_dut "passed-$family" python3 "$(dirname "$0")/../lib/pass_listener.py" "$family" 8080 \
-			"$@" "${SHIM[@]}" "$BUILD/serve" --port 8080 --cpus "0 1" --passed 3
+		spawn_dut "passed-$family" "$@" python3 "$(dirname "$0")/../lib/pass_listener.py" "$family" 8080 \
+			"${SHIM[@]}" "$BUILD/serve" --port 8080 --cpus "0 1" --passed 3 \
+			"${SERVE_OPTIONS[@]}"
 		local pid=$SPAWNED
 		wait_port dut 8080
 		sleep 0.5
@@ -140,14 +143,22 @@ serve_way "processes with level-triggered epoll" --wait epoll
 serve_way "processes with edge-triggered epoll" --wait edge
 serve_way "processes with one-shot epoll" --wait oneshot
 serve_way "threads with epoll" --wait epoll --threads
-# No more than their arrays and sets hold in one process, should all go there.
-COUNT=$((COUNT < 900 ? COUNT : 900))
 serve_way "processes with poll()" --wait poll
+# No more than a set holds in one process, should all go there.
+COUNT=$((COUNT < 900 ? COUNT : 900))
 serve_way "processes with select()" --wait select
 COUNT=$WANTED
 serve_way "processes with a listener each" --own
-passed_way "a listener left open over exec"
-passed_way "socket activation" env LISTEN_FDS=1 LISTEN_PID=self
+passed_way "a listener left open over exec" env
+passed_way "socket activation" env PASS_LISTEN_FDS=1
 share_way
+
+# The kernel groups sockets of one user only: hand-over in place of members.
+for wait in epoll edge accept poll; do
+	SERVE_OPTIONS=(--wait $wait)
+	passed_way "a listener of another user, processes with $wait" env PASS_AS_USER=65534
+done
+SERVE_OPTIONS=(--threads)
+passed_way "a listener of another user, threads" env PASS_AS_USER=65534
 
 done_testing

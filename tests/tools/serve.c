@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #define WORKERS_MAX 16
-#define FDS_MAX     20000
+#define POLL_MAX    3000
 
 static struct {
 	const char *wait; /* epoll, edge, oneshot, poll, select, accept */
@@ -150,7 +150,7 @@ static void serve_epoll(int from, bool leaves)
 
 static void serve_poll(int from)
 {
-	static __thread struct pollfd fds[1000];
+	static __thread struct pollfd fds[POLL_MAX];
 	nfds_t count = 1;
 
 	fds[0] = (struct pollfd){.fd = from, .events = POLLIN};
@@ -164,7 +164,7 @@ static void serve_poll(int from)
 				fds[i] = fds[--count];
 			}
 		}
-		int accepted = fds[0].revents && count < 1000 ? accept(from, NULL, NULL) : -1;
+		int accepted = fds[0].revents && count < POLL_MAX ? accept(from, NULL, NULL) : -1;
 		if (accepted >= 0)
 			fds[count++] = (struct pollfd){.fd = accepted, .events = POLLIN};
 	}
