@@ -69,6 +69,13 @@ int procfs_read_at(int dir, const struct path *path, char *text, size_t size)
 	return procfs_read(dir, path->text, text, size);
 }
 
+int procfs_open(int dir, const struct path *path)
+{
+	if (dir < 0)
+		return dir;
+	return (int)sys(SYS_openat, dir, path->text, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
 int procfs_feed(int dir, const char *path, procfs_feed_fn feed, void *context)
 {
 	char chunk[8192];

@@ -22,6 +22,9 @@ void path_add_number(struct path *path, unsigned number);
 int procfs_read(int dir, const char *path, char *text, size_t size);
 int procfs_read_at(int dir, const struct path *path, char *text, size_t size);
 
+/* A directory to read several files below. The caller closes it. */
+int procfs_open(int dir, const struct path *path);
+
 /* Passes a file of any length on in pieces. Returns 0 or -errno. */
 typedef void (*procfs_feed_fn)(void *context, const char *text, size_t len);
 int procfs_feed(int dir, const char *path, procfs_feed_fn feed, void *context);

@@ -1,17 +1,15 @@
 /* What the kernel does with packets after the NIC: RPS and RFS on receive, XPS on transmit. */
 #include "shim/kernel/procfs.h"
+#include "shim/kernel/sys.h"
 #include "shim/nic/nic_read.h"
 #include <errno.h>
 #include <string.h>
 
-static struct path queue_path(const struct nic_view *view, const char *side, unsigned queue,
-			      const char *file)
+/* Below the directory of a device's queues. */
+static struct path queue_path(const char *side, unsigned queue, const char *file)
 {
-	struct path path = path_of("class/net/");
+	struct path path = path_of(side);
 
-	path_add(&path, view->name);
-	path_add(&path, "/queues/");
-	path_add(&path, side);
 	path_add_number(&path, queue);
 	path_add(&path, file);
 	return path;
@@ -27,7 +25,7 @@ static void rps_fill(struct rps_map *rps, const cpu_set_t *cpus)
 
 /* One mask for all queues is what struct arrival can hold. A mask of one CPU a queue is the same as
  * an interrupt there; anything else makes the CPU depend on the queue and the hash. */
-static void read_rps(struct nic_view *view, const struct nic_sources *sources)
+static void read_rps(struct nic_view *view, int queues)
 {
 	struct arrival *arrival = &view->arrival;
 	int16_t single[RSS_QUEUES_MAX];
@@ -42,9 +40,9 @@ static void read_rps(struct nic_view *view, const struct nic_sources *sources)
 	CPU_ZERO(&first);
 	CPU_ZERO(&all);
 	for (queue = 0; queue < RSS_QUEUES_MAX; queue++) {
-		struct path path = queue_path(view, "rx-", queue, "/rps_cpus");
+		struct path path = queue_path("rx-", queue, "/rps_cpus");
 
-		error = procfs_cpu_mask(sources->sys, &path, &mask);
+		error = procfs_cpu_mask(queues, &path, &mask);
 		if (error)
 			break;
 		if (!queue)
@@ -78,7 +76,7 @@ static void read_rps(struct nic_view *view, const struct nic_sources *sources)
 }
 
 /* On where both the global table and a queue's own have entries. */
-static void read_rfs(struct nic_view *view, const struct nic_sources *sources)
+static void read_rfs(struct nic_view *view, int queues, const struct nic_sources *sources)
 {
 	struct path global = path_of("sys/net/core/rps_sock_flow_entries");
 	long entries = 0;
@@ -90,10 +88,10 @@ static void read_rfs(struct nic_view *view, const struct nic_sources *sources)
 		return;
 	}
 	for (unsigned queue = 0; queue < view->arrival.queue_count; queue++) {
-		struct path path = queue_path(view, "rx-", queue, "/rps_flow_cnt");
+		struct path path = queue_path("rx-", queue, "/rps_flow_cnt");
 		long flows;
 
-		error = procfs_number(sources->sys, &path, &flows);
+		error = procfs_number(queues, &path, &flows);
 		if (error) {
 			nic_unknown(view, VALUE_RFS, error);
 			return;
@@ -105,16 +103,16 @@ static void read_rfs(struct nic_view *view, const struct nic_sources *sources)
 	nic_known(view, VALUE_RFS, ORIGIN_SYSFS);
 }
 
-static void read_xps(struct nic_view *view, const struct nic_sources *sources)
+static void read_xps(struct nic_view *view, int queues)
 {
 	unsigned queue;
 	int error = 0;
 
 	for (queue = 0; queue < RSS_QUEUES_MAX; queue++) {
-		struct path path = queue_path(view, "tx-", queue, "/xps_cpus");
+		struct path path = queue_path("tx-", queue, "/xps_cpus");
 		cpu_set_t mask;
 
-		error = procfs_cpu_mask(sources->sys, &path, &mask);
+		error = procfs_cpu_mask(queues, &path, &mask);
 		/* A device of one queue has the file, but no mask to show. */
 		if (error)
 			break;
@@ -130,9 +128,18 @@ static void read_xps(struct nic_view *view, const struct nic_sources *sources)
 
 void nic_read_steering(struct nic_view *view, const struct nic_sources *sources)
 {
-	read_rps(view, sources);
+	struct path path = path_of("class/net/");
+	int queues;
+
+	path_add(&path, view->name);
+	path_add(&path, "/queues");
+	/* From /sys on, each file would take twice the time. */
+	queues = procfs_open(sources->sys, &path);
+	read_rps(view, queues);
 	if (view->kind == NIC_PHYSICAL)
-		read_rfs(view, sources);
+		read_rfs(view, queues, sources);
 	if (sources->detail)
-		read_xps(view, sources);
+		read_xps(view, queues);
+	if (queues >= 0)
+		sys(SYS_close, queues);
 }
