@@ -3,7 +3,6 @@
 #include "shim/nic/nic_sources.h"
 #include "shim/nic/nic_view.h"
 
-struct nic_link;
 struct policy;
 
 static inline void nic_known(struct nic_view *view, enum nic_value value, enum nic_origin origin)

@@ -107,6 +107,7 @@ struct nic_view {
 	int16_t numa_node;              /* -1: none */
 
 	struct arrival arrival;
+	/* Transmit CPUs, XPS and RSS contexts are read with nic_sources.detail only. */
 	uint16_t tx_count;
 	int16_t tx_cpu[RSS_QUEUES_MAX];    /* CPU of a transmit queue's interrupt; -1: unknown */
 	int16_t xps_queue[CPU_SETSIZE];    /* first transmit queue XPS gives this CPU; -1: none */
