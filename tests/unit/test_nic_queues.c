@@ -115,7 +115,13 @@ Test(nic_queues, ena)
 
 Test(nic_queues, virtio)
 {
-	by_name("virtio", "eth0", "../../devices/virtio0", 4, 25, 2);
+	by_name("virtio", "eth0", "../../devices/virtio0", 4, 27, 2);
+}
+
+/* Beside a console whose interrupt is virtio4-input. */
+Test(nic_queues, virtio_of_one_queue)
+{
+	by_name("virtio-one", "eth0", "../../devices/virtio2", 1, 38, 1);
 }
 
 /* Eight blocks: the first four send. */
@@ -156,10 +162,10 @@ Test(nic_queues, one_shared_vector)
 
 Test(nic_queues, transmit_queues)
 {
-	by_name("virtio", "eth0", "../../devices/virtio0", 4, 25, 2);
+	by_name("virtio", "eth0", "../../devices/virtio0", 4, 27, 2);
 	cr_expect(nic_knows(&view, VALUE_TX_CPU));
 	for (int i = 0; i < 4; i++)
-		cr_expect_eq(view.tx_cpu[i], (26 + 2 * i) % 8);
+		cr_expect_eq(view.tx_cpu[i], (28 + 2 * i) % 8);
 }
 
 /* virtio's interrupts are listed at the PCI device above, with names in /sys/kernel/irq; then
