@@ -13,7 +13,7 @@ static bool has_listener(const struct pollfd *fds, nfds_t count)
 	if (!runtime_on())
 		return false;
 	for (nfds_t i = 0; i < count; i++)
-		if (listener_known(fds[i].fd) >= 0)
+		if (fds[i].events & POLLIN && listener_of(fds[i].fd) >= 0)
 			return true;
 	return false;
 }

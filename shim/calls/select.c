@@ -29,7 +29,7 @@ static bool has_listener(int count, const struct sets *sets)
 	if (!runtime_on() || !sets->in || count > FD_SETSIZE)
 		return false;
 	for (int fd = 0; fd < count; fd++)
-		if (FD_ISSET(fd, sets->in) && listener_known(fd) >= 0)
+		if (FD_ISSET(fd, sets->in) && listener_of(fd) >= 0)
 			return true;
 	return false;
 }

@@ -5,6 +5,8 @@
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
 
+# Usage: 25-listen-ways.sh [WORD]: only the ways with that word in their names.
+ONLY=${1:-}
 WANTED=${COUNT:-2000}
 COUNT=$WANTED
 SERVE_OPTIONS=()
@@ -12,6 +14,8 @@ world_up clients=4
 world_conf >"$WORLD_DIR/policy.ini"
 SHIM=(env "LD_PRELOAD=$BUILD/librssshim.so" "RSSSHIM_CONF=$WORLD_DIR/policy.ini")
 echo hello >"$WORLD_DIR/hello"
+
+is_chosen() { [[ $1 == *"$ONLY"* ]]; }
 
 # share PID: what of the connections to 8080 is served where its packets arrive, in tenths of a percent.
 share() { observe --json --listen 8080 "$@" | jq '.aligned * 1000 / .total | floor'; }
@@ -38,6 +42,7 @@ judge_family() {
 }
 
 nginx_way() { # NAME LISTEN-OPTIONS
+	is_chosen "$1" || return
 	nginx_conf workers=2 port=8080 ${2:+listen="$2"}
 	nginx_up
 	judge "$1, plain" 350 650 "--request /" "$NGINX_PID"
@@ -66,6 +71,7 @@ haproxy_conf() { # BIND-OPTIONS
 }
 
 haproxy_way() { # NAME BIND-OPTIONS
+	is_chosen "$1" || return
 	haproxy_conf "$2"
 	spawn_dut haproxy-plain haproxy -f "$WORLD_DIR/haproxy.cfg"
 	wait_port dut 8080
@@ -84,6 +90,7 @@ wait_gone() { while [ -d "/proc/$1" ]; do sleep 0.05; done; }
 
 serve_way() { # NAME EXCHANGE-EXPECTED SERVE-OPTIONS...
 	local name=$1 family
+	is_chosen "$name" || return
 	shift
 	for family in 4 6; do
 		spawn_dut "serve-$family" "${SHIM[@]}" "$BUILD/serve" --port 8080 --cpus "0 1" \
@@ -100,6 +107,7 @@ serve_way() { # NAME EXCHANGE-EXPECTED SERVE-OPTIONS...
 # passed_way NAME ENVIRONMENT...: a listener that listened before the server, without the shim, began.
 passed_way() {
 	local name=$1 family
+	is_chosen "$name" || return
 	shift
 	chmod 755 "$WORLD_DIR"
 	for family in 4 6; do
@@ -118,6 +126,7 @@ passed_way() {
 # Independent instances, each pinned to its CPU, on one address.
 share_way() {
 	local family cpu pids
+	is_chosen "independent instances" || return
 	(echo "[listen]"; echo "share = yes"; cat "$WORLD_DIR/policy.ini") >"$WORLD_DIR/share.ini"
 	for family in 4 6; do
 		pids=()
