@@ -43,7 +43,7 @@ static inline long sys_call6(long nr, long a, long b, long c, long d, long e, lo
 #endif
 
 #define SYS_ARG(x) ((long)(uintptr_t)(x))
-#define SYS_CALL_N(nr, a, b, c, d, e, f, ...)                                                      \
+#define SYS_CALL_N(nr, a, b, c, d, e, f, ...) \
 	sys_call6(nr, SYS_ARG(a), SYS_ARG(b), SYS_ARG(c), SYS_ARG(d), SYS_ARG(e), SYS_ARG(f))
 /* sys(SYS_close, fd): missing arguments are 0. */
 #define sys(nr, ...) SYS_CALL_N(nr, ##__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
