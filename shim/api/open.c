@@ -1,0 +1,204 @@
+#include "shim/api/api.h"
+#include "shim/api/view.h"
+#include "shim/connect/uplink.h"
+#include "shim/kernel/log.h"
+#include "shim/kernel/sys.h"
+#include "shim/policy/start.h"
+#include "shim/process/own_fd.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void say(void *context, enum log_level level, const char *line)
+{
+	(void)context;
+	log_write(level, "%s", line);
+}
+
+static int read_policy(struct policy *policy, const char *file)
+{
+	struct policy_source source = {.file = file, .environment = environ};
+	struct policy_text text;
+	const char *wrong;
+
+	if (!file) {
+		policy_start(policy, environ, program_invocation_name);
+		return 0;
+	}
+	int error = policy_text_read(file, false, &text, &wrong);
+	if (error < 0) {
+		log_error("%s: %s", file, wrong);
+		return error;
+	}
+	source.text = text.text;
+	source.size = text.size;
+	unsigned errors = policy_load(policy, &source, say, NULL);
+	policy_text_release(&text);
+	return errors ? -EINVAL : 0;
+}
+
+enum { DESCRIPTORS = 7 };
+
+static void descriptors(struct rssshim *rss, int *fds[DESCRIPTORS])
+{
+	fds[0] = &rss->sources.proc;
+	fds[1] = &rss->sources.sys;
+	fds[2] = &rss->sources.ioctl;
+	fds[3] = &rss->sources.route;
+	fds[4] = &rss->sources.generic;
+	fds[5] = &rss->news.route;
+	fds[6] = &rss->news.ethtool;
+}
+
+static void open_sources(struct rssshim *rss)
+{
+	int *fds[DESCRIPTORS];
+
+	nic_sources_open(&rss->sources, true);
+	route_watch_open(&rss->news);
+	descriptors(rss, fds);
+	for (unsigned i = 0; i < DESCRIPTORS; i++) {
+		*fds[i] = own_fd(*fds[i]);
+		own_fd_hold(fds[i]);
+	}
+}
+
+static void close_sources(struct rssshim *rss)
+{
+	int *fds[DESCRIPTORS];
+
+	descriptors(rss, fds);
+	for (unsigned i = 0; i < DESCRIPTORS; i++)
+		own_fd_close(*fds[i]);
+}
+
+static void look(struct rssshim *rss, struct view *view)
+{
+	if (nic_scan(&view->nics, &rss->policy, &rss->sources) < 0)
+		view->nics.count = 0;
+	view->local_ports = rss->local_ports;
+	if (!uplinks_range(&rss->local_ports, &rss->policy.connect_range, &view->lo, &view->hi))
+		view->lo = view->hi = 0;
+	for (unsigned i = 0; i < view->nics.count; i++) {
+		const struct nic_view *nic = &view->nics.view[i];
+
+		view->index[i] = nic->ifindex;
+		if (nic->predictable[FLOW_IPV4] || nic->predictable[FLOW_IPV6])
+			ports_init(&view->ports[i], &nic->arrival);
+	}
+}
+
+/* A refresh must not wait for ever because some thread is always asking. */
+static void lock_init(pthread_rwlock_t *lock)
+{
+	pthread_rwlockattr_t attributes;
+
+	pthread_rwlockattr_init(&attributes);
+	pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(lock, &attributes);
+	pthread_rwlockattr_destroy(&attributes);
+}
+
+API int rssshim_open(struct rssshim **out, const char *policy_file)
+{
+	int before = errno;
+	struct rssshim *rss = calloc(1, sizeof(*rss));
+	int error;
+
+	*out = NULL;
+	errno = before;
+	if (!rss)
+		return -ENOMEM;
+	error = read_policy(&rss->policy, policy_file);
+	if (error) {
+		free(rss);
+		return error;
+	}
+	lock_init(&rss->in_use);
+	pthread_mutex_init(&rss->looking, NULL);
+	rss->pid = (int)sys(SYS_getpid);
+	open_sources(rss);
+	local_ports_read(&rss->local_ports, rss->sources.proc);
+	look(rss, &rss->view[0]);
+	*out = rss;
+	return 0;
+}
+
+API void rssshim_close(struct rssshim *rss)
+{
+	if (!rss)
+		return;
+	close_sources(rss);
+	pthread_mutex_destroy(&rss->looking);
+	pthread_rwlock_destroy(&rss->in_use);
+	free(rss);
+}
+
+int looking_begin(struct rssshim *rss)
+{
+	/* Before the lock: another thread may have held it when the process was forked. */
+	if (rss->pid != (int)sys(SYS_getpid))
+		return -ECHILD;
+	pthread_mutex_lock(&rss->looking);
+	return 0;
+}
+
+void looking_end(struct rssshim *rss)
+{
+	pthread_mutex_unlock(&rss->looking);
+}
+
+static bool ports_changed(struct rssshim *rss)
+{
+	struct local_ports now;
+
+	local_ports_read(&now, rss->sources.proc);
+	if (!memcmp(&now, &rss->local_ports, sizeof(now)))
+		return false;
+	rss->local_ports = now;
+	return true;
+}
+
+static bool anything_changed(struct rssshim *rss)
+{
+	const struct view *view = &rss->view[rss->sequence & 1];
+	bool routes = route_changed(rss->news.route);
+	bool rss_settings = route_changed(rss->news.ethtool);
+	bool ports = ports_changed(rss);
+
+	return routes || rss_settings || ports ||
+	       nic_watch_changed(&rss->watch, &view->nics, &rss->policy, &rss->sources);
+}
+
+API int rssshim_refresh(struct rssshim *rss)
+{
+	int error = looking_begin(rss);
+
+	if (error)
+		return error;
+	bool changed = anything_changed(rss);
+	if (changed) {
+		uint32_t next = rss->sequence + 1;
+
+		look(rss, &rss->view[next & 1]);
+		pthread_rwlock_wrlock(&rss->in_use);
+		atomic_store_explicit(&rss->sequence, next, memory_order_release);
+		pthread_rwlock_unlock(&rss->in_use);
+		/* What the next look writes must not be seen before the sequence. */
+		atomic_thread_fence(memory_order_seq_cst);
+	}
+	looking_end(rss);
+	return changed;
+}
+
+const struct view *view_begin(const struct rssshim *rss)
+{
+	pthread_rwlock_rdlock((pthread_rwlock_t *)&rss->in_use);
+	return &rss->view[rss->sequence & 1];
+}
+
+void view_end(const struct rssshim *rss)
+{
+	pthread_rwlock_unlock((pthread_rwlock_t *)&rss->in_use);
+}
