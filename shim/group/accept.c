@@ -29,7 +29,7 @@ static bool is_empty(int result)
 static int from_member(struct attempt *attempt, unsigned slot)
 {
 	attempt->slot = (int)slot;
-	if (attempt->group->ledger->mailboxes)
+	if (ledger_hands_over(attempt->group->ledger))
 		return mailbox_take(attempt->group, slot, attempt->address, attempt->length,
 				    attempt->flags);
 	return attempt->real(attempt->group->member[slot], attempt->address, attempt->length,
@@ -45,7 +45,7 @@ static int from_application(struct attempt *attempt)
 
 	attempt->slot = -1;
 	accepted = attempt->real(attempt->fd, attempt->address, attempt->length, attempt->flags);
-	if (accepted < 0 || !attempt->group->ledger->mailboxes ||
+	if (accepted < 0 || !ledger_hands_over(attempt->group->ledger) ||
 	    !mailbox_offer(attempt->group, watch_home_of_thread(attempt->listener), accepted,
 			   attempt->flags))
 		return accepted;

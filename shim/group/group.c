@@ -2,6 +2,7 @@
 #include "shim/group/door.h"
 #include "shim/group/mailbox.h"
 #include "shim/group/watch.h"
+#include "shim/kernel/incoming_cpu.h"
 #include "shim/kernel/log.h"
 #include "shim/kernel/reuseport.h"
 #include "shim/kernel/socket_clone.h"
@@ -139,6 +140,20 @@ static int open_ledger(struct group *group, int fd)
 	return 0;
 }
 
+/* The first time: where the program is refused, the next best that works. */
+static int publish_first(struct group *group)
+{
+	int ret = group_publish(group);
+
+	if (!ret || group->ledger->rung != RUNG_PROGRAM || !incoming_cpu_is_honoured())
+		return ret;
+	log_warn("port %u: SO_ATTACH_REUSEPORT_CBPF refused (error %d): SO_INCOMING_CPU steers, "
+		 "same-host clients too",
+		 socket_port(&group->address), -ret);
+	group->ledger->rung = RUNG_INCOMING_CPU;
+	return group_publish(group);
+}
+
 /* Each step names itself in *why before it is tried. */
 static int build(struct group *group, int fd, int backlog, bool listening, const char **why)
 {
@@ -161,15 +176,16 @@ static int build(struct group *group, int fd, int backlog, bool listening, const
 		group->ledger->common_base = 0;
 	}
 	*why = "SO_ATTACH_REUSEPORT_CBPF";
-	/* Before the first listen(), so that no connection is spread blindly; a socket that listens
-	 * alone has no group to attach to yet. */
-	ret = listening ? 0 : group_publish(group);
+	/* Before the first listen(): no connection is spread blindly, and what is refused is known
+	 * while none can wait at a member yet. */
+	ret = publish_first(group);
 	if (ret)
 		return ret;
 	*why = "listen on a second socket";
 	ret = listen_members(group, backlog);
 	if (ret)
 		return ret;
+	/* A socket that listened alone has brought its group together only now. */
 	*why = "SO_ATTACH_REUSEPORT_CBPF";
 	return group_publish(group);
 }
@@ -221,7 +237,7 @@ struct group *group_build_mailboxes(int fd, const char **why, int *error)
 	}
 	if (!*error) {
 		*why = "a pair of unix sockets";
-		group->ledger->mailboxes = 1;
+		group->ledger->rung = RUNG_HAND_OVER;
 		*error = mailbox_make(group);
 	}
 	if (!*error) {
@@ -252,7 +268,7 @@ struct group *group_take(int ledger_fd, int door, unsigned count, const int *mem
 		group->member[m] = member[m];
 	if (!ledger_map(ledger_fd, &group->ledger)) {
 		group->slot_count = group->ledger->slot_count;
-		if (count == group->slot_count * (group->ledger->mailboxes ? 2 : 1)) {
+		if (count == group->slot_count * (ledger_hands_over(group->ledger) ? 2 : 1)) {
 			hold_descriptors(group);
 			return group;
 		}
@@ -266,7 +282,7 @@ void group_listen(struct group *group, int backlog)
 	struct ledger *ledger = group->ledger;
 
 	group->backlog = backlog;
-	if (ledger->mailboxes)
+	if (ledger_hands_over(ledger))
 		return;
 	listen_members(group, backlog);
 	/* Members that had stopped listening left the group and came back before the application's
@@ -281,7 +297,7 @@ void group_unlisten(struct group *group)
 	struct sockaddr unspecified = {.sa_family = AF_UNSPEC};
 	struct ledger *ledger = group->ledger;
 
-	if (ledger->mailboxes)
+	if (ledger_hands_over(ledger))
 		return;
 	for (unsigned s = 0; s < group->slot_count; s++)
 		sys(SYS_connect, group->member[s], &unspecified, sizeof(unspecified));
@@ -313,7 +329,7 @@ void group_set_option(struct group *group, int level, int name, const void *valu
 	int failed = 0;
 
 	/* What comes by mailbox was accepted by the application's own socket. */
-	if (group->ledger->mailboxes)
+	if (ledger_hands_over(group->ledger))
 		return;
 	for (unsigned s = 0; s < group->slot_count; s++) {
 		int ret = socket_set(group->member[s], level, name, value, length);
@@ -354,22 +370,39 @@ static int distance(const void *topology, int cpu, int other)
 	return topology_distance(topology, cpu, other);
 }
 
+static int attach_program(const struct group *group, const struct steer_plan *plan)
+{
+	struct sock_filter program[STEER_PROGRAM_MAX];
+	struct steer_gate gate;
+
+	ledger_gate(group->ledger, &gate);
+	unsigned length = steer_program_make(program, plan, &gate);
+	return reuseport_attach(group->member[0], program, length);
+}
+
+static int prefer_homes(const struct group *group, const struct steer_plan *plan, unsigned count)
+{
+	int ret = 0;
+
+	for (unsigned s = 0; !ret && s < count && s < group->slot_count; s++)
+		ret = incoming_cpu_prefer(group->member[s], plan->home[s]);
+	return ret;
+}
+
 int group_publish(struct group *group)
 {
 	struct ledger *ledger = group->ledger;
-	struct sock_filter program[STEER_PROGRAM_MAX];
 	struct steer_input input = {.distance = distance, .distance_context = runtime_topology()};
 	struct steer_plan plan;
-	struct steer_gate gate;
 	uint32_t generation;
 
 	do {
 		generation = ledger->generation;
 		ledger_steer_input(ledger, &input);
-		ledger_gate(ledger, &gate);
 		steer_plan_make(&plan, &input);
-		unsigned length = steer_program_make(program, &plan, &gate);
-		int ret = length ? reuseport_attach(group->member[0], program, length) : -E2BIG;
+		int ret = ledger->rung == RUNG_PROGRAM
+				  ? attach_program(group, &plan)
+				  : prefer_homes(group, &plan, input.slot_count);
 		if (ret)
 			return ret;
 		ledger->attached = generation;
@@ -381,11 +414,13 @@ void group_publish_if_changed(struct group *group)
 {
 	struct ledger *ledger = group->ledger;
 
-	if (ledger->attached == ledger->generation || ledger->stand_aside || ledger->mailboxes)
+	if (ledger->attached == ledger->generation || ledger->stand_aside ||
+	    ledger_hands_over(ledger))
 		return;
 	int ret = group_publish(group);
 	if (ret)
-		log_once(LOG_LEVEL_WARN, "the kernel refuses a new program for port %u (error %d)",
+		log_once(LOG_LEVEL_WARN,
+			 "the kernel refuses a new way for the connections of port %u (error %d)",
 			 socket_port(&group->address), -ret);
 }
 

@@ -48,7 +48,7 @@ struct group *group_find(const struct socket_address *address);
  * was, and *error is the -errno. */
 struct group *group_build(int fd, int backlog, bool listening, const char **why, int *error);
 
-/* The same for a listening socket that the kernel does not let us group: with mailboxes. */
+/* The same for a socket that the kernel does not let us group: with mailboxes. */
 struct group *group_build_mailboxes(int fd, const char **why, int *error);
 
 /* Takes over a set made by another process: descriptors are ours from now on, also on failure. */
@@ -86,9 +86,9 @@ static inline bool group_is_steering(const struct group *group)
 /* Counts the application's sockets anew, after one joined or left. */
 void group_recount(struct group *group);
 
-/* Attaches the program for the ledger's present generation. Returns 0 or -errno. */
+/* Tells the kernel what the ledger's present generation says. Returns 0 or -errno. */
 int group_publish(struct group *group);
-/* The same if the attached one is of an older generation: two loads where it is not. */
+/* The same if it was told an older generation: two loads where it was not. */
 void group_publish_if_changed(struct group *group);
 
 /* Slots whose members have connections waiting: one system call. */

@@ -16,6 +16,19 @@
 #define LEDGER_ABI         2
 #define LEDGER_WATCHES_MAX 512
 
+/* How connections come to a worker on their CPU: the first that the kernel allows. */
+enum ledger_rung {
+	/* SO_ATTACH_REUSEPORT_CBPF. */
+	RUNG_PROGRAM,
+	/* SO_INCOMING_CPU of each member that is watched. It knows no interfaces: same-host clients
+	 * are steered by the CPU they run on, too. Connections of a CPU that no member prefers are
+	 * spread by hash over all sockets of the group, also over members nobody watches: there
+	 * they wait until the next look at the workers finds them. */
+	RUNG_INCOMING_CPU,
+	/* All over the application's own socket; no members but mailboxes, see mailbox.h. */
+	RUNG_HAND_OVER,
+};
+
 enum ledger_watch_state {
 	LEDGER_WATCH_FREE,
 	LEDGER_WATCH_CLAIMED, /* being filled in */
@@ -37,7 +50,7 @@ struct ledger_watch {
 struct ledger {
 	uint32_t magic, abi, size;
 	uint32_t owner_uid; /* user whose sockets the members are */
-	uint32_t mailboxes; /* the members are no listening sockets: see mailbox.h */
+	uint32_t rung;      /* enum ledger_rung; fixed when the group is built */
 	uint32_t slot_count;
 	uint16_t slot_cpu[SLOTS_MAX];
 
@@ -101,6 +114,11 @@ struct slot_set ledger_check(struct ledger *ledger, const struct slot_set *waiti
 static inline bool ledger_is_steering(const struct ledger *ledger)
 {
 	return !ledger->stand_aside && !ledger->suspended;
+}
+
+static inline bool ledger_hands_over(const struct ledger *ledger)
+{
+	return ledger->rung == RUNG_HAND_OVER;
 }
 
 static inline void ledger_changed(struct ledger *ledger)

@@ -91,6 +91,29 @@ static void say_unsteered(int fd, const char *why, int error)
 	stat_listener(&address, 0, reason);
 }
 
+static bool hands_over(void)
+{
+	return runtime_policy()->migrate_mode != MIGRATE_OFF;
+}
+
+/* A group, or what comes next: mailboxes. Without an interface that spreads there is nothing to
+ * hand over either. */
+static struct group *build_best(int fd, int backlog, bool listening, const char **why, int *error)
+{
+	struct group *group = group_build(fd, backlog, listening, why, error);
+	const char *mailbox_why;
+	int mailbox_error;
+
+	if (group || *error == -ENODEV || *error == -EADDRINUSE || !hands_over())
+		return group;
+	group = group_build_mailboxes(fd, &mailbox_why, &mailbox_error);
+	if (group)
+		log_warn("port %u: %s refused (error %d): its connections come over the common "
+			 "queue and are handed over",
+			 socket_port(&group->address), *why, -*error);
+	return group;
+}
+
 /* The group for a socket with SO_REUSEPORT: that of its address in this process or another, else,
  * where it is the first, a new one. */
 static struct group *join_or_build(int fd, int backlog, bool listening, bool *built)
@@ -114,7 +137,7 @@ static struct group *join_or_build(int fd, int backlog, bool listening, bool *bu
 			error = -EADDRINUSE;
 			break;
 		}
-		group = group_build(fd, backlog, listening, &why, &error);
+		group = build_best(fd, backlog, listening, &why, &error);
 		*built = group;
 		if (group)
 			return group;
@@ -131,7 +154,7 @@ static struct group *build(int fd, int backlog, bool listening)
 {
 	const char *why;
 	int error;
-	struct group *group = group_build(fd, backlog, listening, &why, &error);
+	struct group *group = build_best(fd, backlog, listening, &why, &error);
 
 	if (!group)
 		say_unsteered(fd, why, error);
@@ -150,11 +173,6 @@ static bool is_port_wanted(int fd)
 static bool is_of_our_user(int fd)
 {
 	return socket_owner(fd) == (int)sys(SYS_geteuid);
-}
-
-static bool hands_over(void)
-{
-	return runtime_policy()->migrate_mode != MIGRATE_OFF;
 }
 
 static void say_foreign(int fd)
@@ -181,7 +199,7 @@ static const char *why_unwanted(int fd)
 static struct group *build_listening(int fd, const char **why, int *error)
 {
 	if (is_of_our_user(fd))
-		return group_build(fd, SOMAXCONN, true, why, error);
+		return build_best(fd, SOMAXCONN, true, why, error);
 	say_foreign(fd);
 	if (hands_over())
 		return group_build_mailboxes(fd, why, error);

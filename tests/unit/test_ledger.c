@@ -312,7 +312,8 @@ Test(ledger, not_a_ledger)
 	struct ledger *other;
 	int plain = memfd_create("x", 0), unsealed = memfd_create("x", MFD_ALLOW_SEALING);
 	int small = memfd_create("x", MFD_ALLOW_SEALING);
-	uint32_t *fields[] = {&ledger->magic, &ledger->abi, &ledger->size, &ledger->slot_count};
+	uint32_t *fields[] = {&ledger->magic, &ledger->abi, &ledger->size, &ledger->slot_count,
+			      &ledger->rung};
 
 	cr_expect_lt(ledger_map(-1, &other), 0);
 	cr_expect_lt(ledger_map(0, &other), 0);
