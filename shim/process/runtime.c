@@ -6,8 +6,7 @@
 #include "shim/stat/stat.h"
 #include <errno.h>
 #include <stddef.h>
-
-extern char **environ;
+#include <unistd.h>
 
 _Atomic int runtime_state;
 

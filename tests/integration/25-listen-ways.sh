@@ -97,7 +97,7 @@ serve_way() { # NAME EXCHANGE-EXPECTED SERVE-OPTIONS...
 			$([ "$family" = 6 ] && echo --ipv6) "$@"
 		local pid=$SPAWNED
 		wait_port dut 8080
-		sleep 0.3
+		sleep 1
 		judge_family "$name" "$family" 1000 1000 --numbered "$pid"
 		kill "$pid"
 		wait_gone "$pid"
@@ -109,14 +109,17 @@ passed_way() {
 	local name=$1 family
 	is_chosen "$name" || return
 	shift
+	# Another user must be able to read what it runs.
+	cp "$BUILD/serve" "$BUILD/librssshim.so" "$WORLD_DIR"
 	chmod 755 "$WORLD_DIR"
 	for family in 4 6; do
 		spawn_dut "passed-$family" "$@" python3 "$(dirname "$0")/../lib/pass_listener.py" "$family" 8080 \
-			"${SHIM[@]}" "$BUILD/serve" --port 8080 --cpus "0 1" --passed 3 \
+			"${SHIM[@]}" "LD_PRELOAD=$WORLD_DIR/librssshim.so" "$WORLD_DIR/serve" \
+			--port 8080 --cpus "0 1" --passed 3 \
 			"${SERVE_OPTIONS[@]}"
 		local pid=$SPAWNED
 		wait_port dut 8080
-		sleep 0.5
+		sleep 1
 		judge_family "$name" "$family" 1000 1000 --numbered "$pid"
 		kill "$pid"
 		wait_gone "$pid"
@@ -136,7 +139,7 @@ share_way() {
 			pids+=("$SPAWNED")
 			wait_port dut 8080
 		done
-		sleep 0.5
+		sleep 1
 		judge_family "independent instances that share" "$family" 1000 1000 --numbered "${pids[@]}"
 		kill "${pids[@]}"
 		for pid in "${pids[@]}"; do wait_gone "$pid"; done
