@@ -154,7 +154,8 @@ static bool ports_changed(struct rssshim *rss)
 	struct local_ports now;
 
 	local_ports_read(&now, rss->sources.proc);
-	if (!memcmp(&now, &rss->local_ports, sizeof(now)))
+	if (now.lo == rss->local_ports.lo && now.hi == rss->local_ports.hi &&
+	    !memcmp(now.reserved, rss->local_ports.reserved, sizeof(now.reserved)))
 		return false;
 	rss->local_ports = now;
 	return true;

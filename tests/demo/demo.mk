@@ -5,3 +5,5 @@ demo:
 	@echo "building"
 	@$(MAKE) --no-print-directory -s all softnic tools
 	@BUILD=$(abspath $(BUILD)) tests/demo/demo.sh
+
+include examples/examples.mk

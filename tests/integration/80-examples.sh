@@ -1,0 +1,91 @@
+#!/bin/bash
+# The programs of examples/, which link the library: alignment by the public interface alone, with the
+# shim's own steering off.
+. "$(dirname "$0")/../lib/tap.sh"
+. "$(dirname "$0")/../lib/bench.sh"
+
+cd "$BENCH_ROOT" || exit 1
+unset "${!RSSSHIM_@}" LD_PRELOAD MAKEFLAGS
+export RSSSHIM_DISABLE=1
+ok "make examples" make -s BUILD="$BUILD" examples
+for source in examples/*.c; do
+	between "$(wc -l <"$source")" 1 149 "$source has under 150 lines"
+	ok "$source is built" test -x "$BUILD/examples/$(basename "$source" .c)"
+done
+why=$(bench_lacks) && skip "the examples on a NIC" "$why" && done_testing
+
+# --- the plan: what it says of a NIC, and the thread of each connection
+world_up key="$MICROSOFT_KEY" table="0 1 1 0 2 2 1 0" queue_cpus="0 1 0"
+world_conf >"$WORLD_DIR/policy.ini"
+
+flows() {
+	local i
+	for i in $(seq 40); do
+		echo "10.99.0.$((2 + i % 4)) $((20000 + 7 * i)) $DUT4 80"
+		echo "fd99::$((2 + i % 4)) $((30000 + 13 * i)) $DUT6 80"
+	done
+}
+plan=$(flows | in_dut "$BUILD/examples/plan" -k 3 -c "$WORLD_DIR/policy.ini" rss0)
+like "$plan" 'rss0: 3 receive .* a table of 8' "plan: queues and table"
+like "$plan" 'queue 1: receives on CPU 1' "plan: the CPU of a queue"
+like "$plan" 'pool 2: threads 6 to 8, pinned to CPU 0' "plan: a pool of three threads a queue"
+
+# The queue of each flow as the independent implementation has it; within a pool threads take turns.
+expected() {
+	local remote port local_ip local_port place queue turn=(0 0 0) address
+	while read -r remote port local_ip local_port; do
+		address=$local_ip
+		[[ $remote == *:* ]] && remote="[$remote]" address="[$local_ip]"
+		place=$("$BUILD/rssshim" hash --key "$MICROSOFT_KEY" --remote "$remote:$port" \
+			--local "$address:$local_port")
+		queue=$(set -- 0 1 1 0 2 2 1 0 && shift $((place & 7)) && echo "$1")
+		echo "thread $((3 * queue + turn[queue]++ % 3)) on CPU $((queue == 1))"
+	done
+}
+is "$(sed -n 's/.*: \(thread [0-9]* on CPU [0-9]*\)$/\1/p' <<<"$plan")" "$(flows | expected)" \
+	"plan: the thread of each of 80 connections"
+like "$(in_dut "$BUILD/examples/plan" lo </dev/null)" 'not spread: packets arrive on the CPU of the sender' \
+	"plan: why connections over lo are not spread"
+world_down
+
+# --- the servers
+world_up clients=4
+world_conf >"$WORLD_DIR/policy.ini"
+spawn_dut echo "$BUILD/examples/echo" 7000
+ECHO=$SPAWNED
+wait_port dut 7000
+for to in "$DUT4:7000" "[$DUT6]:7000"; do
+	from=$CLIENT4
+	[[ $to == \[* ]] && from=$CLIENT6
+	counts=$(conns_hold --to "$to" --from "$from" --count 1000 --numbered)
+	is "$(jq -c '[.ok, .failed]' <<<"$counts")" "[1000,0]" "echo, $to: every line comes back"
+	is "$(observe --json --listen 7000 "$ECHO" | jq -c '[.aligned, .total]')" "[1000,1000]" \
+		"echo, $to: all aligned"
+	conns_release
+done
+stop_pid "$ECHO"
+
+upstream=${UPSTREAM4%%,*}
+spawn_client upstream "$BUILD/examples/echo" 9000
+wait_port client 9000
+spawn_dut proxy "$BUILD/examples/proxy" 7001 "$upstream" 9000 "$WORLD_DIR/policy.ini"
+PROXY=$SPAWNED
+wait_port dut 7001
+counts=$(conns_hold --to "$DUT4:7001" --from "$CLIENT4" --count 1000 --numbered)
+is "$(jq -c '[.ok, .failed]' <<<"$counts")" "[1000,0]" "proxy: every line comes back from the server"
+seen=$(observe --json --listen 7001 --upstream 9000 "$PROXY")
+is "$(jq -c '[.accepted.aligned, .accepted.total]' <<<"$seen")" "[1000,1000]" "proxy: clients aligned"
+is "$(jq -c '[.upstream.aligned, .upstream.total]' <<<"$seen")" "[1000,1000]" "proxy: server legs aligned"
+conns_release
+stop_pid "$PROXY"
+
+# More than any buffer holds, from a server that speaks first, to a client that reads slowly.
+head -c 8000000 /dev/urandom >"$WORLD_DIR/sent"
+spawn_client file socat "TCP-LISTEN:9001,fork,reuseaddr" "OPEN:$WORLD_DIR/sent,rdonly"
+wait_port client 9001
+spawn_dut proxy "$BUILD/examples/proxy" 7002 "$upstream" 9001 "$WORLD_DIR/policy.ini"
+wait_port dut 7002
+in_client timeout 20 socat -u "TCP:$DUT4:7002" - | (sleep 0.5 && cat) >"$WORLD_DIR/got"
+ok "proxy: eight megabytes arrive as sent" cmp "$WORLD_DIR/sent" "$WORLD_DIR/got"
+
+done_testing
