@@ -19,6 +19,7 @@ struct attempt {
 	accept_fn real;
 	int slot; /* of the member tried last; -1: the application's socket */
 	bool handed_over;
+	struct slot_set empty; /* members that had nothing, so that none is asked twice */
 };
 
 static bool is_empty(int result)
@@ -75,7 +76,7 @@ static int from_any(struct attempt *attempt, const struct slot_set *slots)
 
 	errno = EAGAIN;
 	for (unsigned s = 0; s < attempt->group->slot_count && is_empty(result); s++)
-		if (slot_in(slots, s))
+		if (slot_in(slots, s) && !slot_in(&attempt->empty, s))
 			result = from_member(attempt, s);
 	return result;
 }
@@ -91,8 +92,10 @@ static int from_ready(struct attempt *attempt)
 			continue;
 		}
 		result = from_member(attempt, ready.member[i].slot);
-		if (is_empty(result))
+		if (is_empty(result)) {
+			slot_add(&attempt->empty, ready.member[i].slot);
 			ready_remove(i);
+		}
 	}
 	return result;
 }

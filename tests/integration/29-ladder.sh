@@ -48,11 +48,11 @@ said() {
 
 # reload_under_load NAME: nothing may be lost by it.
 reload_under_load() {
-	local pid i
+	local pid _
 	in_client "$BUILD/conns" --to "$DUT4:8080" --from "$CLIENT4" --churn 4 --concurrency 16 \
 		--request / >"$WORLD_DIR/load" &
 	pid=$!
-	for i in 1 2 3 4 5; do
+	for _ in 1 2 3 4 5; do
 		sleep 0.5
 		kill -HUP "$NGINX_PID"
 	done
