@@ -12,6 +12,27 @@ for source in examples/*.c; do
 	between "$(wc -l <"$source")" 1 149 "$source has under 150 lines"
 	ok "$source is built" test -x "$BUILD/examples/$(basename "$source" .c)"
 done
+
+# --- the systemd drop-in, on the distribution's unit
+UNITS=$(mktemp -d)
+at_exit rm -rf "$UNITS"
+drop_in() {
+	mkdir "$UNITS/nginx.service.d"
+	cp /lib/systemd/system/nginx.service "$UNITS"
+	cp examples/nginx-rssshim.conf "$UNITS/nginx.service.d/rssshim.conf"
+	SYSTEMD_UNIT_PATH=$UNITS: systemd-analyze verify nginx.service 2>&1
+}
+if ! command -v systemd-analyze >/dev/null; then
+	skip "systemd takes the drop-in" "no systemd-analyze here"
+elif [ ! -e /lib/systemd/system/nginx.service ]; then
+	skip "systemd takes the drop-in" "nginx has no unit here"
+else
+	is "$(drop_in)" "" "systemd takes the drop-in"
+fi
+is "$(sed -n 's/^Environment=LD_PRELOAD=//p' examples/nginx-rssshim.conf)" \
+	"$(make -s -n install | sed -n 's|.*"\(/.*/librssshim.so\)".*|\1|p' | head -1)" \
+	"the drop-in preloads what make install installs"
+
 why=$(bench_lacks) && skip "the examples on a NIC" "$why" && done_testing
 
 # --- the plan: what it says of a NIC, and the thread of each connection
