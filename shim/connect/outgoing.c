@@ -81,7 +81,8 @@ static bool ports_changed(uint64_t now_ms)
 		return false;
 	state.look_ms = now_ms + LOOK_MS;
 	local_ports_read(&now, machine_sources()->proc);
-	if (!memcmp(&now, &state.local_ports, sizeof(now)))
+	if (now.lo == state.local_ports.lo && now.hi == state.local_ports.hi &&
+	    !memcmp(now.reserved, state.local_ports.reserved, sizeof(now.reserved)))
 		return false;
 	state.local_ports = now;
 	return true;

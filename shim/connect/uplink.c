@@ -36,7 +36,7 @@ static const struct uplink *same_in(const struct uplinks *before, const struct u
 
 		if (then->ifindex == now->ifindex &&
 		    !memcmp(then->predictable, now->predictable, sizeof(now->predictable)) &&
-		    !memcmp(&then->arrival, &now->arrival, sizeof(now->arrival)))
+		    arrival_same(&then->arrival, &now->arrival))
 			return then;
 	}
 	return NULL;

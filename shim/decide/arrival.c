@@ -1,4 +1,5 @@
 #include "shim/decide/arrival.h"
+#include <string.h>
 
 static uint32_t big_endian_word(const uint8_t *bytes)
 {
@@ -136,4 +137,20 @@ struct arrival_place arrival_of(const struct arrival *a, const struct flow *flow
 			place.cpu = cpu_of_queue(a, 0);
 	}
 	return place;
+}
+
+static bool same_hash(const struct rss_hash *a, const struct rss_hash *b)
+{
+	return a->function == b->function && a->transform == b->transform &&
+	       a->initial == b->initial && !memcmp(a->fields, b->fields, sizeof(a->fields)) &&
+	       a->key_len == b->key_len && !memcmp(a->key, b->key, a->key_len);
+}
+
+bool arrival_same(const struct arrival *a, const struct arrival *b)
+{
+	return same_hash(&a->hash, &b->hash) && a->table.size == b->table.size &&
+	       !memcmp(a->table.queue, b->table.queue, a->table.size * sizeof(uint16_t)) &&
+	       !memcmp(a->queue_cpu, b->queue_cpu, sizeof(a->queue_cpu)) &&
+	       a->rps.count == b->rps.count &&
+	       !memcmp(a->rps.cpu, b->rps.cpu, a->rps.count * sizeof(uint16_t));
 }

@@ -90,3 +90,6 @@ uint32_t arrival_ports_hash(const struct arrival *a, enum flow_family family, ui
 
 struct arrival_place arrival_of_hash(const struct arrival *a, uint32_t hash);
 struct arrival_place arrival_of(const struct arrival *a, const struct flow *flow);
+
+/* Whether every flow arrives on the same CPU by either. */
+bool arrival_same(const struct arrival *a, const struct arrival *b);

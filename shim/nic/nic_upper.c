@@ -7,23 +7,6 @@ static bool is_local_port(const struct nic_view *view)
 	return view->kind == NIC_VETH || view->kind == NIC_TUN;
 }
 
-static bool same_hash(const struct rss_hash *a, const struct rss_hash *b)
-{
-	return a->function == b->function && a->transform == b->transform &&
-	       a->initial == b->initial && !memcmp(a->fields, b->fields, sizeof(a->fields)) &&
-	       a->key_len == b->key_len && !memcmp(a->key, b->key, a->key_len);
-}
-
-/* Whether a flow arrives on the same CPU by either. */
-static bool same_arrival(const struct arrival *a, const struct arrival *b)
-{
-	return same_hash(&a->hash, &b->hash) && a->table.size == b->table.size &&
-	       !memcmp(a->table.queue, b->table.queue, a->table.size * sizeof(uint16_t)) &&
-	       !memcmp(a->queue_cpu, b->queue_cpu, sizeof(a->queue_cpu)) &&
-	       a->rps.count == b->rps.count &&
-	       !memcmp(a->rps.cpu, b->rps.cpu, a->rps.count * sizeof(uint16_t));
-}
-
 static void take_arrival(struct nic_view *view, const struct nic_view *lower)
 {
 	view->arrival = lower->arrival;
@@ -91,7 +74,7 @@ bool nic_take_lower(struct nic_view *view, const struct nic_set *set)
 		if (!first)
 			take_arrival(view, lower);
 		join_verdict(view, lower, !first,
-			     first && same_arrival(&first->arrival, &lower->arrival));
+			     first && arrival_same(&first->arrival, &lower->arrival));
 		if (!first)
 			first = lower;
 	}
