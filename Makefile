@@ -42,6 +42,20 @@ $(COMMAND): $(call obj,$(COMMAND_SRC)) $(BUILD)/core.a
 include shim/command/install.mk
 include tests/tests.mk
 
+.PHONY: help
+help:
+	@printf '%-10s %s\n' \
+		all "build $(LIB) and $(COMMAND)" \
+		demo "nginx on a soft RSS NIC, without and with the shim" \
+		test "every test; installs what is missing" \
+		bench "every benchmark, as ratios in one run" \
+		lab "the tests in a virtual machine with a real RSS driver" \
+		compat "outside suites with and without the shim" \
+		fuzz "the fuzzers, 20 s each" \
+		install "into $$DESTDIR$$PREFIX ($(PREFIX))" \
+		uninstall "takes that away" \
+		clean "removes $(BUILD)"
+
 .PHONY: clean
 clean:
 	rm -rf $(BUILD)
