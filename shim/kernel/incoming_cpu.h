@@ -5,8 +5,8 @@
 #pragma once
 #include <stdbool.h>
 
-/* Whether it decides within groups here: some connections over loopback. Costs two milliseconds; for
- * when the better way is refused. */
+/* Whether it decides within groups here: some connections over loopback. Costs two milliseconds;
+ * for when the better way is refused. */
 bool incoming_cpu_is_honoured(void);
 
 /* The member fd prefers packets of that CPU from now on; -1: of none. Returns 0 or -errno. */
