@@ -52,7 +52,7 @@ help:
 		lab "the tests in a virtual machine with a real RSS driver" \
 		compat "outside suites with and without the shim" \
 		fuzz "the fuzzers, 20 s each" \
-		install "into $$DESTDIR$$PREFIX ($(PREFIX))" \
+		install "library, command, headers, pages into DESTDIR and PREFIX ($(PREFIX))" \
 		uninstall "takes that away" \
 		clean "removes $(BUILD)"
 
