@@ -1,5 +1,6 @@
 #include "shim/process/self.h"
 #include "shim/kernel/sys.h"
+#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -19,6 +20,13 @@ static __thread struct {
 	int tid;
 } thread;
 
+/* A process that forks, and whose child vforks before it has called us: the first to look at the
+ * wiped page would be the one that only borrows it. */
+static void look_at_once(void)
+{
+	self_epoch();
+}
+
 bool self_start(void)
 {
 	struct wiped *none = NULL;
@@ -33,6 +41,8 @@ bool self_start(void)
 	sys(SYS_madvise, map, 4096, MADV_WIPEONFORK);
 	if (!atomic_compare_exchange_strong(&page, &none, (struct wiped *)map))
 		sys(SYS_munmap, map, 4096);
+	else
+		pthread_atfork(NULL, NULL, look_at_once);
 	self_epoch();
 	return true;
 }
