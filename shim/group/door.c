@@ -182,12 +182,12 @@ static struct group *receive_group(int peer, const struct socket_address *addres
 
 	do {
 		int got = receive_fds(peer, &answer, fd + count, 2 + MEMBERS_MAX - count);
-		if (got <= 0 || answer.members > MEMBERS_MAX)
+		if (got <= 0)
 			break;
 		for (unsigned end = count + (unsigned)got; count < end; count++)
 			fd[count] = own_fd(fd[count]);
-	} while (count < 2 + answer.members);
-	if (count == 2 + answer.members)
+	} while (answer.members <= MEMBERS_MAX && count < 2 + answer.members);
+	if (answer.members <= MEMBERS_MAX && count == 2 + answer.members)
 		return group_take(fd[0], fd[1], answer.members, fd + 2, address);
 	while (count)
 		own_fd_close(fd[--count]);
