@@ -71,3 +71,7 @@ lint-deep: lint
 
 # What other parts of the tests have to offer: make lab, make bench.
 include $(wildcard tests/*/*.mk)
+
+# Each part names its own in BENCHES.
+.PHONY: bench
+bench: $(BENCHES)

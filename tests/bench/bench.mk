@@ -7,8 +7,9 @@ DPDK_LIBS   := $(shell pkg-config --libs libdpdk 2>/dev/null)
 $(BUILD)/bench_ports: tests/bench/bench_ports.c $(BUILD)/core.a
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -std=gnu11 $(WARN) $(CFLAGS) $(DPDK_CFLAGS) -o $@ $< $(BUILD)/core.a \
-		$(LDFLAGS) -linih $(DPDK_LIBS)
+		$(LDFLAGS) -l:libinih.a $(DPDK_LIBS)
 
+BENCHES += bench-ports
 .PHONY: bench-ports
 bench-ports: $(BUILD)/bench_ports
 	@$(BUILD)/bench_ports
