@@ -6,7 +6,7 @@
 #define JUDGED_BAD     5    /* ... and how many contradictions among them are too many */
 #define UNRESOLVED_MAX 8    /* contradictions, however rare, that call for a better explanation */
 #define TRIALS         16   /* orders of the kept observations that are tried for one */
-#define FAILURES_MAX   4    /* beginnings without success until it is given up */
+#define FAILURES_MAX   6    /* beginnings without success until it is given up */
 #define RETRY_AFTER    4096 /* observations until it is tried again */
 #define PROBES         32
 
@@ -150,13 +150,19 @@ static void space_clear(struct learn_space *space)
 	space->complete = false;
 }
 
+/* The nth of the latest observations, from 1. */
+static const struct learn_seen *latest(const struct learn *l, unsigned n)
+{
+	return &l->seen[(l->next + LEARN_KEPT - n) % LEARN_KEPT];
+}
+
 /* How many of the `last` observations a space does not explain. */
 static unsigned wrong_of(const struct learn *l, const struct learn_space *space, unsigned last)
 {
 	unsigned wrong = 0;
 	bool sure;
 
-	for (unsigned n = 1; n <= last && n <= l->kept; n++) {
+	for (unsigned n = 1; n <= last && n <= l->fresh; n++) {
 		const struct learn_seen *seen = &l->seen[(l->next + LEARN_KEPT - n) % LEARN_KEPT];
 
 		wrong += space_predict(space, &seen->tuple, &sure) != seen->cpu;
@@ -164,14 +170,14 @@ static unsigned wrong_of(const struct learn *l, const struct learn_space *space,
 	return wrong;
 }
 
-/* Learns the kept observations in some order into the trial. False once it contradicts more than
- * `most` of them. */
+/* Learns what was seen since the beginning, in some order, into the trial. False once it
+ * contradicts more than `most` of them. */
 static bool try_order(struct learn *l, uint64_t random, unsigned most)
 {
 	uint16_t order[LEARN_KEPT];
 	unsigned wrong = 0;
 
-	for (unsigned i = 0; i < l->kept; i++) {
+	for (unsigned i = 0; i < l->fresh; i++) {
 		random = random * 6364136223846793005u + 1442695040888963407u;
 		unsigned j = (unsigned)((random >> 32) * (i + 1) >> 32);
 
@@ -179,8 +185,8 @@ static bool try_order(struct learn *l, uint64_t random, unsigned most)
 		order[j] = (uint16_t)i;
 	}
 	space_clear(&l->trial);
-	for (unsigned i = 0; i < l->kept; i++) {
-		const struct learn_seen *seen = &l->seen[order[i]];
+	for (unsigned i = 0; i < l->fresh; i++) {
+		const struct learn_seen *seen = latest(l, 1u + order[i]);
 
 		wrong += space_observe(&l->trial, &seen->tuple, seen->cpu, true) ==
 			 LEARN_CONTRADICTED;
@@ -195,7 +201,7 @@ static bool try_order(struct learn *l, uint64_t random, unsigned most)
 static bool explain_better(struct learn *l)
 {
 	unsigned wrong = wrong_of(l, &l->space, LEARN_KEPT);
-	unsigned most = l->kept / 25;
+	unsigned most = l->fresh / 25;
 
 	l->unresolved = 0;
 	for (unsigned i = 0; i < TRIALS && wrong > 0; i++) {
@@ -223,9 +229,9 @@ static enum learn_refusal refusal_of(const struct learn *l)
 
 	if (l->space.cpus == LEARN_CPUS_MAX)
 		return LEARN_TOO_MANY_CPUS;
-	for (unsigned i = 0; i < l->kept; i++)
-		own += l->seen[i].own;
-	if (own >= l->kept - l->kept / 10u)
+	for (unsigned n = 1; n <= l->fresh; n++)
+		own += latest(l, n)->own;
+	if (own >= l->fresh - l->fresh / 10u)
 		return LEARN_FOLLOWS_SENDER;
 	if (l->same_flow >= FAILURES_MAX)
 		return LEARN_NOT_BY_FLOW;
@@ -234,6 +240,10 @@ static enum learn_refusal refusal_of(const struct learn *l)
 
 static void forget(struct learn *l)
 {
+	/* What was known has changed: older observations mislead. Otherwise they are evidence of
+	 * which wrong ones are few, every other time, lest a change in their midst spoil it all. */
+	bool mislead = l->state == LEARN_KNOWN || l->failures % 2;
+
 	if (l->state != LEARN_REFUSED && ++l->failures >= FAILURES_MAX) {
 		l->state = LEARN_REFUSED;
 		l->refusal = refusal_of(l);
@@ -242,8 +252,8 @@ static void forget(struct learn *l)
 		l->state = LEARN_WATCHING;
 	}
 	space_clear(&l->space);
-	l->kept = 0;
-	l->next = 0;
+	if (mislead)
+		l->fresh = 0;
 	l->recent = 0;
 	l->confirmed = 0;
 	l->unresolved = 0;
@@ -254,10 +264,12 @@ static void forget(struct learn *l)
 /* Whether the flow seen last was seen on another CPU before. */
 static bool is_same_flow(const struct learn *l)
 {
-	const struct learn_seen *last = &l->seen[(l->next + LEARN_KEPT - 1) % LEARN_KEPT];
+	const struct learn_seen *last = latest(l, 1);
 
-	for (unsigned i = 0; i < l->kept; i++) {
-		if (l->seen[i].cpu != last->cpu && tuple_equal(&l->seen[i].tuple, &last->tuple))
+	for (unsigned n = 2; n <= l->fresh; n++) {
+		const struct learn_seen *before = latest(l, n);
+
+		if (before->cpu != last->cpu && tuple_equal(&before->tuple, &last->tuple))
 			return true;
 	}
 	return false;
@@ -290,20 +302,23 @@ enum learn_verdict learn_observe(struct learn *l, const struct flow *flow, int c
 	enum learn_verdict verdict;
 
 	l->observations++;
-	if (l->state == LEARN_REFUSED) {
-		if (l->observations < l->retry_at)
-			return LEARN_CONTRADICTED;
-		l->state = LEARN_WATCHING;
-		l->refusal = LEARN_NOT_REFUSED;
-		l->failures = 0;
-		l->same_flow = 0;
-	}
 	tuple_of_flow(&seen->tuple, flow);
 	seen->cpu = (int16_t)cpu;
 	seen->own = cpu == own_cpu;
 	l->next = (l->next + 1) % LEARN_KEPT;
 	if (l->kept < LEARN_KEPT)
 		l->kept++;
+	if (l->fresh < LEARN_KEPT)
+		l->fresh++;
+	if (l->state == LEARN_REFUSED) {
+		if (l->observations < l->retry_at)
+			return LEARN_CONTRADICTED; /* kept all the same: for learn_table.h */
+		l->state = LEARN_WATCHING;
+		l->refusal = LEARN_NOT_REFUSED;
+		l->failures = 0;
+		l->same_flow = 0;
+		l->fresh = 1;
+	}
 
 	verdict = space_observe(&l->space, &seen->tuple, cpu, l->state != LEARN_KNOWN);
 	if (verdict == LEARN_TAUGHT)

@@ -74,6 +74,7 @@ struct learn {
 	uint32_t retry_at;   /* when refused: observation at which to begin again */
 	uint32_t recent;     /* the last judgements, a bit each, 1: contradicted */
 	uint16_t kept;       /* valid entries of seen[] */
+	uint16_t fresh;      /* those of them since the last beginning */
 	uint16_t next;       /* where the next one goes */
 	struct learn_space space;
 	struct learn_space trial;

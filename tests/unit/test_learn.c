@@ -312,12 +312,14 @@ Test(learn, one_observation_is_not_believed)
 {
 	unsigned wrong = 0, known = 0;
 
-	servers_random();
-	nic_random(128, 4);
-	watch(FLOW_IPV4, outgoing, 300);
-	for (unsigned i = 0; i < 200; i++) {
+	for (unsigned i = 0; i < 20 * 200; i++) {
 		struct flow flow = random_flow(&state, AF_INET);
 
+		if (i % 200 == 0) {
+			servers_random();
+			nic_random(128, 4);
+			watch(FLOW_IPV4, outgoing, 300);
+		}
 		memcpy(flow.local, servers[0][0].local, 16);
 		flow.remote_port = 443;
 		for (unsigned n = 0; n < 4; n++) {
@@ -326,11 +328,14 @@ Test(learn, one_observation_is_not_believed)
 
 			wrong += cpu >= 0 && cpu != really;
 			known += n == 3 && cpu == really;
-			learn_observe(&learn[0], &flow, n || i % 10 ? really : really ^ 1, -1);
+			if (n == 0 && i % 10 == 0) /* 2 % of all observations */
+				really = (int)random_below(&state, 4);
+			learn_observe(&learn[0], &flow, really, -1);
 		}
 	}
-	cr_expect_leq(wrong, 2, "%u", wrong);
-	cr_expect_gt(known, 160, "%u", known);
+	/* Of 16,000 predictions. It is 240 when one observation is believed. */
+	cr_expect_lt(wrong, 95, "%u", wrong);
+	cr_expect_gt(known, 3300, "%u", known);
 }
 
 /* Three CPUs: a difference that would make two of them one is turned away at once. */
