@@ -2,6 +2,7 @@
  * groups; any other program gets what it is given. */
 #include "shim/calls/real.h"
 #include "shim/group/carry.h"
+#include "shim/process/pinning.h"
 #include "shim/process/runtime.h"
 #include "shim/process/surroundings.h"
 #include <errno.h>
@@ -31,7 +32,7 @@ static bool is_set_id(const char *path)
 	return !stat(path, &status) && status.st_mode & (S_ISUID | S_ISGID);
 }
 
-static int execute(const struct request *request)
+static int execute_carrying(const struct request *request)
 {
 	char *environment[ENTRIES_MAX + 1];
 	char inherit[48];
@@ -61,6 +62,16 @@ static int execute(const struct request *request)
 	before = errno;
 	carry_undo(carried);
 	errno = before;
+	return ret;
+}
+
+/* The next program does not inherit our pinning. */
+static int execute(const struct request *request)
+{
+	int cpu = pinning_lift();
+	int ret = execute_carrying(request);
+
+	pinning_restore(cpu);
 	return ret;
 }
 

@@ -2,6 +2,7 @@
 #include "shim/calls/real.h"
 #include "shim/group/listener.h"
 #include "shim/group/stand_in.h"
+#include "shim/process/pinning.h"
 #include "shim/process/runtime.h"
 #include <errno.h>
 #include <limits.h>
@@ -13,8 +14,10 @@ static bool has_listener(const struct pollfd *fds, nfds_t count)
 	if (!runtime_on())
 		return false;
 	for (nfds_t i = 0; i < count; i++)
-		if (fds[i].events & POLLIN && listener_of(fds[i].fd) >= 0)
+		if (fds[i].events & POLLIN && listener_of(fds[i].fd) >= 0) {
+			pinning_waits(true);
 			return true;
+		}
 	return false;
 }
 

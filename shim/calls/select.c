@@ -3,6 +3,7 @@
 #include "shim/calls/real.h"
 #include "shim/group/listener.h"
 #include "shim/group/stand_in.h"
+#include "shim/process/pinning.h"
 #include "shim/process/runtime.h"
 #include <errno.h>
 #include <limits.h>
@@ -29,8 +30,10 @@ static bool has_listener(int count, const struct sets *sets)
 	if (!runtime_on() || !sets->in || count > FD_SETSIZE)
 		return false;
 	for (int fd = 0; fd < count; fd++)
-		if (FD_ISSET(fd, sets->in) && listener_of(fd) >= 0)
+		if (FD_ISSET(fd, sets->in) && listener_of(fd) >= 0) {
+			pinning_waits(true);
 			return true;
+		}
 	return false;
 }
 

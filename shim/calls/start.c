@@ -4,6 +4,7 @@
 #include "shim/group/carry.h"
 #include "shim/group/mark.h"
 #include "shim/group/stand_in.h"
+#include "shim/process/pinning.h"
 #include "shim/process/runtime.h"
 #include "shim/process/surroundings.h"
 #include <errno.h>
@@ -18,6 +19,7 @@ __attribute__((constructor)) static void start(void)
 		stand_in_start();
 		surroundings_start(environ);
 		runtime_start();
+		pinning_start();
 		carry_in(surroundings_inherited(), environ);
 	}
 	errno = before;

@@ -1,7 +1,9 @@
-/* Threads that change their affinity change their home with it. */
+/* Threads that change their affinity change their home with it, and what a thread starts does not
+ * inherit our pinning. */
 #include "shim/calls/real.h"
 #include "shim/connect/home.h"
 #include "shim/group/watch.h"
+#include "shim/process/pinning.h"
 #include "shim/process/runtime.h"
 
 static int moved(int ret)
@@ -21,4 +23,14 @@ EXPORTED int sched_setaffinity(pid_t pid, size_t size, const cpu_set_t *mask)
 EXPORTED int pthread_setaffinity_np(pthread_t thread, size_t size, const cpu_set_t *mask)
 {
 	return moved(real_pthread_setaffinity_np(thread, size, mask));
+}
+
+EXPORTED int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+			    void *(*routine)(void *), void *argument)
+{
+	int cpu = pinning_lift();
+	int ret = real_pthread_create(thread, attributes, routine, argument);
+
+	pinning_restore(cpu);
+	return ret;
 }
