@@ -1,8 +1,10 @@
 /* accept and accept4. */
 #include "shim/group/accept.h"
 #include "shim/calls/real.h"
+#include "shim/group/deal.h"
 #include "shim/group/listener.h"
 #include "shim/process/fd_table.h"
+#include "shim/process/pinning.h"
 #include "shim/process/runtime.h"
 #include "shim/stat/observe.h"
 
@@ -18,6 +20,9 @@ static int accept_any(int fd, struct sockaddr *address, socklen_t *length, int f
 		      accept_fn real)
 {
 	int listener = runtime_on() ? listener_of(fd) : -1;
+
+	if (listener >= 0)
+		pinning_waits(true);
 	int accepted = listener < 0 ? real(fd, address, length, flags)
 				    : accept_from(listener, fd, address, length, flags, real);
 
@@ -25,7 +30,7 @@ static int accept_any(int fd, struct sockaddr *address, socklen_t *length, int f
 		observe_accepted(fd, accepted);
 	/* So that nobody asks the kernel whether it listens. */
 	if (accepted >= 0 && runtime_on())
-		fd_set_word(accepted, FD_PLAIN, 0);
+		fd_set_word(accepted, FD_PLAIN, deal_accepted());
 	return accepted;
 }
 

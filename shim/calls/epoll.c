@@ -1,8 +1,10 @@
 /* The epoll family. */
 #include "shim/calls/real.h"
+#include "shim/group/deal.h"
 #include "shim/group/listener.h"
 #include "shim/group/watch.h"
 #include "shim/process/fd_table.h"
+#include "shim/process/pinning.h"
 #include "shim/process/runtime.h"
 #include <limits.h>
 #include <stdbool.h>
@@ -37,15 +39,20 @@ EXPORTED int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 								      : listener_known(fd);
 	if (listener >= 0)
 		watch_control(epfd, op, fd, listener, event);
+	else if (op == EPOLL_CTL_ADD)
+		deal_taken(fd);
 	return ret;
 }
 
+/* The calling thread is about to wait on the instance. */
 static bool is_watch(int epfd, unsigned *number)
 {
 	struct fd_word word = fd_get(epfd);
+	bool is_one = __builtin_expect(word.kind == FD_EPOLL, 0);
 
 	*number = word.value;
-	return __builtin_expect(word.kind == FD_EPOLL, 0);
+	pinning_waits(is_one);
+	return is_one;
 }
 
 /* Also the wait of epoll_wait() for its second slice on, which has a mask then. */

@@ -1,4 +1,5 @@
 #include "shim/group/accept.h"
+#include "shim/group/deal.h"
 #include "shim/group/listener.h"
 #include "shim/group/mailbox.h"
 #include "shim/group/ready.h"
@@ -133,8 +134,10 @@ static int blocking(struct attempt *attempt)
 
 static int from_all(struct attempt *attempt)
 {
-	int before = errno, result = from_ready(attempt);
+	int before = errno, result;
 
+	deal_order(attempt->group);
+	result = from_ready(attempt);
 	if (!is_empty(result)) {
 		errno = result < 0 ? errno : before;
 		return result;

@@ -27,3 +27,15 @@ void ready_remove(unsigned at)
 {
 	ready.member[at] = ready.member[--ready.count];
 }
+
+void ready_prefer(uint16_t group, const struct slot_set *slots)
+{
+	for (unsigned i = 0; i < ready.count; i++) {
+		struct ready_member member = ready.member[i];
+		if (member.group != group || !slot_in(slots, member.slot))
+			continue;
+		ready.member[i] = ready.member[0];
+		ready.member[0] = member;
+		return;
+	}
+}

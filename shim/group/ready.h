@@ -3,6 +3,7 @@
  * It is what makes a connection through a member cost no extra system call: accept() on the
  * application's descriptor goes straight to the member that has one. */
 #pragma once
+#include "shim/decide/slots.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -25,3 +26,5 @@ bool ready_add(struct ready_member member);
 /* Before the next wait: what is level-triggered will be reported again. */
 void ready_forget_levels(void);
 void ready_remove(unsigned at);
+/* Of that group's, one in a slot of the set comes first from now on, if there is one. */
+void ready_prefer(uint16_t group, const struct slot_set *slots);

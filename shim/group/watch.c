@@ -1,4 +1,5 @@
 #include "shim/group/watch.h"
+#include "shim/group/deal.h"
 #include "shim/group/listener.h"
 #include "shim/group/ready.h"
 #include "shim/group/watch_state.h"
@@ -81,6 +82,15 @@ void watch_control(int epfd, int op, int fd, int listener, const struct epoll_ev
 	}
 }
 
+/* Where the calling thread works, or those it deals connections out to. */
+static struct slot_set home_of(const struct group *group, const cpu_set_t *mask)
+{
+	struct slot_set home = group_home(group, mask);
+
+	deal_join_homes(group, &home);
+	return home;
+}
+
 /* Puts the members of its home beside the listener, and says so in the ledger. */
 static void settle(struct watch *watch, struct registration *reg, const cpu_set_t *mask,
 		   uint64_t now)
@@ -89,7 +99,7 @@ static void settle(struct watch *watch, struct registration *reg, const cpu_set_
 	struct slot_set home = {0};
 
 	if (watch->takeovers < TAKEOVERS_MAX && group_is_steering(group))
-		home = group_home(group, mask);
+		home = home_of(group, mask);
 	group_follow_nics(group);
 	registration_settle(reg, watch->epfd, group, &home);
 	reg->draining = registration_look(reg, group, now);

@@ -1,0 +1,166 @@
+#include "shim/group/deal.h"
+#include "shim/decide/turns.h"
+#include "shim/group/ready.h"
+#include "shim/group/watch.h"
+#include "shim/kernel/log.h"
+#include "shim/kernel/sys.h"
+#include "shim/process/pinning.h"
+#include "shim/process/runtime.h"
+#include "shim/process/self.h"
+#include <stddef.h>
+#include <string.h>
+
+#define DEALERS_MAX 16
+/* A thread that added so many in a row itself deals to nobody. */
+#define OWN_MAX 32
+
+/* The word of an accepted descriptor. */
+#define WORD_DEALT   0x80000000u
+#define DEALER_SHIFT 24
+#define NUMBER_MASK  0xffffffu
+
+struct worker {
+	int tid;
+	cpu_set_t cpus;
+};
+
+struct dealer {
+	_Atomic uint32_t epoch; /* process whose thread it is */
+	int tid;
+	_Atomic uint32_t own; /* taken by itself, in a row */
+	struct turns turns;
+	unsigned worker_count;
+	struct worker worker[TURNS_PERIOD_MAX];
+};
+
+static struct dealer dealers[DEALERS_MAX];
+
+static __thread struct {
+	uint32_t epoch;
+	struct dealer *dealer; /* NULL: none was left */
+} here;
+
+static struct dealer *dealer_new(uint32_t epoch)
+{
+	for (int i = 0; i < DEALERS_MAX; i++) {
+		struct dealer *dealer = &dealers[i];
+		uint32_t before = dealer->epoch;
+		/* In a child of a fork its parent's are free. */
+		if (before == epoch ||
+		    !atomic_compare_exchange_strong(&dealer->epoch, &before, epoch))
+			continue;
+		memset(&dealer->turns, 0, sizeof(dealer->turns));
+		dealer->tid = self_tid();
+		dealer->own = 0;
+		dealer->worker_count = 0;
+		return dealer;
+	}
+	return NULL;
+}
+
+static struct dealer *dealer_of_thread(void)
+{
+	return here.epoch == self_epoch() ? here.dealer : NULL;
+}
+
+static struct worker *find_worker(struct dealer *dealer, int tid)
+{
+	for (unsigned i = 0; i < dealer->worker_count; i++)
+		if (dealer->worker[i].tid == tid)
+			return &dealer->worker[i];
+	return NULL;
+}
+
+static void look_at_worker(struct worker *worker)
+{
+	CPU_ZERO(&worker->cpus);
+	sys(SYS_sched_getaffinity, worker->tid, sizeof(worker->cpus), &worker->cpus);
+}
+
+/* An order with other workers than before was learned. */
+static void meet_workers(struct dealer *dealer)
+{
+	const struct turns *turns = &dealer->turns;
+
+	dealer->worker_count = 0;
+	for (unsigned place = 0; place < turns->period; place++) {
+		if (find_worker(dealer, turns->taker[place]))
+			continue;
+		struct worker *worker = &dealer->worker[dealer->worker_count++];
+		worker->tid = turns->taker[place];
+		look_at_worker(worker);
+	}
+	if (!find_worker(dealer, dealer->tid))
+		pinning_release();
+	log_info("thread %d deals connections out to %u threads in turn", dealer->tid,
+		 dealer->worker_count);
+	/* Its registrations get the workers' members at the next wait. */
+	watch_thread_moved();
+}
+
+/* The worker that takes the next one, NULL if that is not known. */
+static const struct worker *next_worker(struct dealer *dealer)
+{
+	int tid = turns_next(&dealer->turns);
+
+	if (!tid)
+		return NULL;
+	const struct worker *worker = find_worker(dealer, tid);
+	if (worker)
+		return worker;
+	meet_workers(dealer);
+	return find_worker(dealer, tid);
+}
+
+uint32_t deal_accepted(void)
+{
+	uint32_t epoch = self_epoch();
+
+	if (here.epoch != epoch) {
+		bool wanted = runtime_policy()->migrate_mode != MIGRATE_OFF && !self_is_borrowed();
+		here.dealer = wanted ? dealer_new(epoch) : NULL;
+		here.epoch = epoch;
+	}
+	struct dealer *dealer = here.dealer;
+	if (!dealer || dealer->own >= OWN_MAX)
+		return 0;
+	return WORD_DEALT | (uint32_t)(dealer - dealers) << DEALER_SHIFT |
+	       (turns_deal(&dealer->turns) & NUMBER_MASK);
+}
+
+void deal_taken_slowly(int fd, struct fd_word word)
+{
+	struct dealer *dealer = &dealers[(word.value & ~WORD_DEALT) >> DEALER_SHIFT];
+	uint32_t dealt = dealer->turns.dealt;
+	int tid = self_tid();
+
+	if (!fd_swap(fd, word, FD_PLAIN, 0) || dealer->epoch != self_epoch())
+		return;
+	turns_take(&dealer->turns, dealt - ((dealt - word.value) & NUMBER_MASK), tid);
+	if (tid != dealer->tid)
+		dealer->own = 0;
+	else
+		dealer->own++;
+}
+
+void deal_order(const struct group *group)
+{
+	struct dealer *dealer = dealer_of_thread();
+	const struct worker *worker = dealer ? next_worker(dealer) : NULL;
+
+	if (!worker)
+		return;
+	struct slot_set home = group_home(group, &worker->cpus);
+	ready_prefer((uint16_t)group_number(group), &home);
+}
+
+void deal_join_homes(const struct group *group, struct slot_set *home)
+{
+	struct dealer *dealer = dealer_of_thread();
+
+	for (unsigned i = 0; dealer && i < dealer->worker_count; i++) {
+		look_at_worker(&dealer->worker[i]);
+		struct slot_set slots = group_home(group, &dealer->worker[i].cpus);
+		slots_join(home, &slots);
+	}
+}
