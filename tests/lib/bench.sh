@@ -180,7 +180,7 @@ bench_addresses() { # CLIENTS UPSTREAMS
 	} | ip -n "$CLIENT" -batch - || bench_die "no addresses"
 }
 
-# nic_set [key=..] [table=..] [queue_cpus=..]: changes the soft NIC under load.
+# nic_set [key=..] [table=..] [queue_cpus=..] [transform=..]: changes the soft NIC under load.
 nic_set() {
 	local word option args=()
 	for word; do
@@ -192,6 +192,7 @@ nic_set() {
 			args+=("${option[0]}" "${option[*]:1}")
 			;;
 		queue_cpus=*) WORLD_QUEUE_CPUS=${word#*=} args+=(--queue-cpus "$WORLD_QUEUE_CPUS") ;;
+		transform=*) WORLD_TRANSFORM=${word#*=} args+=(--transform "$WORLD_TRANSFORM") ;;
 		*) bench_die "nic_set: what is $word?" ;;
 		esac
 	done

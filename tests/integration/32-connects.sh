@@ -1,0 +1,142 @@
+#!/usr/bin/env bash
+# timeout: 300
+# Outgoing connections of any program, upstreams that move, other NICs, wrong policies, full ranges.
+. "$(dirname "$0")/../lib/tap.sh"
+. "$(dirname "$0")/../lib/bench.sh"
+
+LIB=$(cd "$(dirname "$0")/../lib" && pwd)
+world_up clients=4 upstreams=2
+world_conf >"$WORLD_DIR/policy.ini"
+SHIM=(env "LD_PRELOAD=$BUILD/librssshim.so" "RSSSHIM_CONF=$WORLD_DIR/policy.ini")
+IFS=, read -ra UP4 <<<"$UPSTREAM4"
+IFS=, read -ra UP6 <<<"$UPSTREAM6"
+spawn_client upstream python3 "$LIB/slow_upstream.py" 9000 0 "${UP4[@]}" "${UP6[@]}"
+wait_port client 9000
+
+# aligned COMMAND...: what a program that prints packet CPUs of its connections, pinned to CPU 1,
+# says: "ALL of TOTAL". The CPU is the kernel's SO_INCOMING_CPU, not the shim's.
+python_connects() { # COUNT ADDRESS PREFIX...
+	local count=$1 address=$2
+	shift 2
+	in_dut taskset -c 1 "$@" python3 - "$address" "$count" <<-'EOF'
+		import socket, sys
+		host, count = sys.argv[1], int(sys.argv[2])
+		family = socket.AF_INET6 if ":" in host else socket.AF_INET
+		held, right = [], 0
+		for i in range(count):
+		    s = socket.socket(family)
+		    s.connect((host, 9000))
+		    s.sendall(b"GET / HTTP/1.1\r\n\r\n")
+		    s.recv(100)
+		    right += s.getsockopt(socket.SOL_SOCKET, 49) == 1  # SO_INCOMING_CPU
+		    assert s.getpeername()[:2] == (host, 9000)
+		    held.append(s)
+		print(right, "of", count)
+	EOF
+}
+
+for address in "${UP4[0]}" "${UP6[0]}" "${UP4[1]}"; do
+	is "$(python_connects 500 "$address" "${SHIM[@]}")" "500 of 500" "python to $address: aligned"
+done
+between "$(python_connects 500 "${UP4[0]}" env | cut -d' ' -f1)" 150 350 \
+	"python without the shim: about half"
+
+# Programs that end: who keeps their connections is the upstream, so look while they are at it.
+spawn_dut wrk taskset -c 1 "${SHIM[@]}" wrk -t1 -c200 -d4 "http://${UP4[0]}:9000/"
+sleep 1.5
+is "$(observe --json --upstream 9000 "$SPAWNED" | jq -c '[.aligned, .total]')" "[200,200]" "wrk: aligned"
+stop_pid "$SPAWNED"
+wrong=0
+for _ in $(seq 20); do
+	cpu=$(in_dut taskset -c 1 "${SHIM[@]}" curl -s -o /dev/null -w '%{local_port}' \
+		"http://${UP4[0]}:9000/")
+	want=$("$BUILD/rssshim" predict --nic rss0 --conf "$WORLD_DIR/policy.ini" \
+		--remote "${UP4[0]}:9000" --local "$DUT4:$cpu" --json | jq .cpu)
+	[ "$want" = 1 ] || wrong=$((wrong + 1))
+done
+is "$wrong" 0 "curl: twenty times on a port whose replies come to its CPU"
+
+# HAProxy's runtime moves a server: the next connects are aligned, nothing is computed anew.
+cat >"$WORLD_DIR/haproxy.cfg" <<-EOF
+	global
+	  nbthread 2
+	  cpu-map auto:1/1-2 0-1
+	  tune.listener.multi-queue off
+	  stats socket $WORLD_DIR/haproxy.sock mode 600 level admin
+	defaults
+	  mode tcp
+	  timeout client 60s
+	  timeout server 60s
+	  timeout connect 5s
+	frontend f
+	  bind :8080
+	  default_backend b
+	backend b
+	  server s ${UP4[0]}:9000
+EOF
+spawn_dut haproxy "${SHIM[@]}" haproxy -f "$WORLD_DIR/haproxy.cfg"
+proxy=$SPAWNED
+wait_port dut 8080
+sleep 1
+for address in "${UP4[0]}" "${UP4[1]}" "${UP4[0]}"; do
+	echo "set server b/s addr $address port 9000" | socat - "UNIX-CONNECT:$WORLD_DIR/haproxy.sock" >/dev/null
+	conns_hold --to "$DUT4:8080" --from "$CLIENT4" --count 300 --concurrency 50 --request / >/dev/null
+	is "$(observe --json --upstream 9000 "$proxy" | jq -c '[.aligned, .total]')" "[300,300]" \
+		"HAProxy, set server addr $address: aligned"
+	conns_release
+	sleep 0.3
+done
+stop_pid "$proxy"
+
+# Other NICs: keys, tables, transforms.
+for nic in "table=equal 2:512" "table=equal 3:2048 queue_cpus=0 1 0" "table=0 0 0 1 0 0 0 1" \
+	"transform=symmetric-xor key=$(openssl rand -hex 40)" \
+	"transform=symmetric-or-xor key=$(openssl rand -hex 52)"; do
+	words=()
+	for word in key table queue_cpus transform; do
+		value=$(sed -nE "s/.*\b$word=(([^=]|$)*)( [a-z_]+=.*|$)/\1/p" <<<"$nic")
+		[ -z "$value" ] || words+=("$word=$value")
+	done
+	nic_set "${words[@]}"
+	world_conf >"$WORLD_DIR/policy.ini"
+	for address in "${UP4[0]}" "${UP6[0]}"; do
+		is "$(python_connects 300 "$address" "${SHIM[@]}")" "300 of 300" "$nic, $address: aligned"
+	done
+done
+nic_set table="equal 2" transform=none
+
+# A policy with a wrong key: noticed, said, no longer believed.
+world_conf | sed 's/^hash_key.*/hash_key = '"$(openssl rand -hex 40 | sed 's/../&:/g; s/:$//')"'/' \
+	>"$WORLD_DIR/wrong.ini"
+log=$WORLD_DIR/wrong.log
+in_dut taskset -c 1 env LD_PRELOAD="$BUILD/librssshim.so" RSSSHIM_CONF="$WORLD_DIR/wrong.ini" \
+	RSSSHIM_SHIM_LOG_FILE="$log" python3 - "${UP4[0]}" <<-'EOF'
+	import socket, sys
+	for i in range(600):
+	    s = socket.socket()
+	    s.connect((sys.argv[1], 9000))
+	    s.sendall(b"GET / HTTP/1.1\r\n\r\n")
+	    s.recv(100)
+	    s.close()
+EOF
+is "$(grep -c rss0 "$log")" 1 "a wrong key: one line names the NIC"
+diag "$(cat "$log")"
+
+# Two processes of several threads fill one destination's whole range: as many as without the shim.
+in_dut sysctl -qw net.ipv4.ip_local_port_range="20000 21999"
+fill() { # ADDRESS PREFIX...
+	local i address=$1
+	shift
+	: >"$WORLD_DIR/filled"
+	for i in 0 1; do
+		in_dut taskset -c $i "$@" python3 "$LIB/fill_range.py" "$address" 9000 4 \
+			"$WORLD_DIR/filled" &
+	done
+	wait $(jobs -p | tail -2)
+	awk '{ n += $1 } END { print n }' "$WORLD_DIR/filled"
+}
+is "$(fill "${UP4[0]}" env)" 2000 "two processes fill a range of 2,000 ports without the shim"
+# To another address: those of before are in TIME_WAIT.
+is "$(fill "${UP4[1]}" "${SHIM[@]}")" 2000 "and with it"
+
+done_testing
