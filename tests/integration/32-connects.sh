@@ -103,7 +103,8 @@ for nic in "table=equal 2:512" "table=equal 3:2048 queue_cpus=0 1 0" "table=0 0 
 		is "$(python_connects 300 "$address" "${SHIM[@]}")" "300 of 300" "$nic, $address: aligned"
 	done
 done
-nic_set table="equal 2" transform=none
+nic_set table="equal 2" queue_cpus="0 1" transform=none
+world_conf >"$WORLD_DIR/policy.ini"
 
 # A policy with a wrong key: noticed, said, no longer believed.
 world_conf | sed 's/^hash_key.*/hash_key = '"$(openssl rand -hex 40 | sed 's/../&:/g; s/:$//')"'/' \
