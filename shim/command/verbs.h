@@ -6,6 +6,9 @@
 #define VERBS(VERB)                                                                                \
 	VERB(run, "[--conf FILE] -- APP ARG...", "start APP under the shim")                       \
 	VERB(check, "[--show] FILE...", "the errors of policy files; exit 0 or 1")                 \
+	VERB(off, "PID", "turns steering off in a running application")                            \
+	VERB(on, "PID", "turns it on again")                                                       \
+	VERB(stat, "[PID] [--json]", "what the shim did: in that process, or everywhere")          \
 	VERB(options, "[--ini | --man]", "every key, as a table, a policy file or a manual page")  \
 	VERB(hash, "--key HEX [--transform T] [--fields F] [--remote IP:PORT --local IP:PORT]",    \
 	     "the Toeplitz hash of a flow, or of each line `REMOTE LOCAL` of the input")           \
