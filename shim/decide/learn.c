@@ -16,6 +16,16 @@ void learn_init(struct learn *l, enum flow_family family)
 	l->family = family;
 }
 
+/* What is left of a flow. As a difference to one that was seen, a flow has none of the bits that
+ * never changed: a vector that is led by such a bit matters to flows of its own kind alone. */
+static void space_reduce(const struct learn_space *space, const struct tuple *tuple,
+			 struct tuple *left, struct tuple *used)
+{
+	*left = *tuple;
+	tuple_xor(left, &space->origin);
+	tuple_reduce(&space->span, left, used);
+}
+
 static int place_find(const struct learn_space *space, const struct tuple *reduced)
 {
 	for (unsigned i = 0; i < space->cpus; i++) {
@@ -103,9 +113,11 @@ static void space_confirm(struct learn_space *space, const struct tuple *used, b
 static enum learn_verdict space_observe(struct learn_space *space, const struct tuple *tuple,
 					int cpu, bool fresh)
 {
-	struct tuple reduced = *tuple, used;
+	struct tuple reduced, used;
 
-	tuple_reduce(&space->span, &reduced, &used);
+	if (space->cpus == 0)
+		space->origin = *tuple;
+	space_reduce(space, tuple, &reduced, &used);
 
 	int at = place_find(space, &reduced);
 
@@ -121,10 +133,10 @@ static enum learn_verdict space_observe(struct learn_space *space, const struct 
 /* The CPU that the space says, or -1; `sure`: and everything it rests on was seen twice. */
 static int space_predict(const struct learn_space *space, const struct tuple *tuple, bool *sure)
 {
-	struct tuple reduced = *tuple, used;
+	struct tuple reduced, used;
 	uint64_t doubt = 0;
 
-	tuple_reduce(&space->span, &reduced, &used);
+	space_reduce(space, tuple, &reduced, &used);
 
 	int at = place_find(space, &reduced);
 
@@ -299,6 +311,8 @@ static void judge(struct learn *l, enum learn_verdict verdict)
 enum learn_verdict learn_observe(struct learn *l, const struct flow *flow, int cpu, int own_cpu)
 {
 	struct learn_seen *seen = &l->seen[l->next];
+	struct tuple unconfirmed = l->space.unconfirmed;
+	unsigned cpus = l->space.cpus;
 	enum learn_verdict verdict;
 
 	l->observations++;
@@ -321,9 +335,11 @@ enum learn_verdict learn_observe(struct learn *l, const struct flow *flow, int c
 	}
 
 	verdict = space_observe(&l->space, &seen->tuple, cpu, l->state != LEARN_KNOWN);
-	if (verdict == LEARN_TAUGHT)
+	/* What was taught shows in predictions once it is confirmed. */
+	if (verdict == LEARN_TAUGHT ? l->space.cpus != cpus
+				    : !tuple_equal(&unconfirmed, &l->space.unconfirmed))
 		l->changes++;
-	else
+	if (verdict != LEARN_TAUGHT)
 		judge(l, verdict);
 	if (l->state == LEARN_WATCHING && l->space.complete && l->confirmed >= TRUST_AFTER) {
 		l->state = LEARN_KNOWN;

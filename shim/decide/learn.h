@@ -44,6 +44,7 @@ enum learn_verdict {
 
 /* What has been understood. */
 struct learn_space {
+	struct tuple origin; /* the first flow; all others count by their difference to it */
 	struct tuple_span span;
 	struct tuple unconfirmed; /* leading bits of vectors that rest on one observation */
 	uint16_t cpus;

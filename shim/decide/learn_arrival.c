@@ -52,13 +52,20 @@ static unsigned coordinate_of(const struct coordinates *c, const struct tuple *l
 	return value;
 }
 
+/* Vectors that rest on one observation are left out: no place has their leading bit, so a flow that
+ * has it counts as outside. */
+static bool is_leading(const struct learn_space *space, unsigned bit)
+{
+	return tuple_bit(&space->span.leading, bit) && !tuple_bit(&space->unconfirmed, bit);
+}
+
 /* The function that gives this bit of what is left of a flow. */
-static void function_of_bit(struct tuple *function, const struct tuple_span *span, unsigned bit)
+static void function_of_bit(struct tuple *function, const struct learn_space *space, unsigned bit)
 {
 	memset(function, 0, sizeof(*function));
 	tuple_flip(function, bit);
 	for (unsigned lead = 0; lead < TUPLE_BITS; lead++) {
-		if (tuple_bit(&span->leading, lead) && tuple_bit(&span->basis[lead], bit))
+		if (is_leading(space, lead) && tuple_bit(&space->span.basis[lead], bit))
 			tuple_flip(function, lead);
 	}
 }
@@ -115,7 +122,6 @@ static bool check_add(struct checks *checks, uint64_t *column, struct tuple *fun
 static bool checks_fill(struct checks *checks, uint64_t *column, const struct learn *l,
 			const struct coordinates *c)
 {
-	const struct tuple_span *span = &l->space.span;
 	unsigned bits = l->family == FLOW_IPV6 ? 288 : 96;
 
 	for (unsigned bit = 0; bit < bits; bit++) {
@@ -124,15 +130,15 @@ static bool checks_fill(struct checks *checks, uint64_t *column, const struct le
 
 		for (unsigned k = 0; k < c->count; k++)
 			coordinate |= c->bit[k] == bit;
-		if (coordinate || tuple_bit(&span->leading, bit))
+		if (coordinate || is_leading(&l->space, bit))
 			continue;
-		function_of_bit(&function, span, bit);
+		function_of_bit(&function, &l->space, bit);
 		for (unsigned k = 0; k < c->count; k++) {
 			struct tuple own;
 
 			if (!tuple_bit(&c->vector[k], bit))
 				continue;
-			function_of_bit(&own, span, c->bit[k]);
+			function_of_bit(&own, &l->space, c->bit[k]);
 			tuple_xor(&function, &own);
 		}
 		if (!check_add(checks, column, &function))
@@ -197,6 +203,7 @@ static bool family_fill(struct arrival *a, const struct learn *l)
 	uint64_t column[TUPLE_BITS] = {0};
 	struct coordinates c;
 	struct checks checks = {0};
+	struct tuple first = l->space.place[0];
 	unsigned image[8], start;
 	uint64_t origin = 0;
 
@@ -209,14 +216,15 @@ static bool family_fill(struct arrival *a, const struct learn *l)
 	for (unsigned k = 0; k < c.count; k++) {
 		struct tuple function;
 
-		function_of_bit(&function, &l->space.span, c.bit[k]);
+		function_of_bit(&function, &l->space, c.bit[k]);
 		columns_add(column, &function, image[k]);
 	}
 	if (!checks_fill(&checks, column, l, &c))
 		return false;
-	/* A flow in the place of CPU 0 has the value of its queue, and passes every check. */
+	/* A flow in the first place has the value of its queue, and passes every check. */
+	tuple_xor(&first, &l->space.origin);
 	for (unsigned bit = 0; bit < TUPLE_BITS; bit++)
-		origin ^= tuple_bit(&l->space.place[0], bit) ? column[bit] : 0;
+		origin ^= tuple_bit(&first, bit) ? column[bit] : 0;
 	linear_map_init(&a->learned, l->family, column, origin ^ start);
 	if (a->table.size < 1u << checks.index_bits)
 		a->table.size = 1u << checks.index_bits;

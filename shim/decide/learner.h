@@ -1,0 +1,38 @@
+/* What watching one NIC has taught, by whatever way taught something: by the linear rule of
+ * learn.h, for each family; else, where that is refused, by the table alone under the reported key
+ * or a published one. The result is an arrival, to be published anew whenever it has changed.
+ *
+ * About 150 KB, no pointers, no allocation, not safe against concurrent use. */
+#pragma once
+#include "shim/decide/learn.h"
+#include "shim/decide/learn_table.h"
+
+enum learner_way {
+	LEARNER_NOTHING, /* yet, or not to be learned: learner_refusal() */
+	LEARNER_LINEAR,  /* key and table are not known, and need not be */
+	LEARNER_TABLE,   /* the reported key was right, the table was watched */
+	LEARNER_GUESS    /* a published key explains what is seen */
+};
+
+struct learner {
+	enum learner_way way;
+	char key_name[24];        /* of a guessed key */
+	struct rss_hash reported; /* function HASH_UNKNOWN where nothing is */
+	uint32_t guess_at;        /* observations at which the table is tried (again) */
+	uint32_t seen_changes[FLOW_FAMILIES];
+	struct learn family[FLOW_FAMILIES];
+	struct learn_table table;
+};
+
+/* Begin, or begin anew after the NIC was reconfigured. reported: the hash that the NIC or the
+ * policy claims, tried where no linear rule holds; NULL where there is none. */
+void learner_init(struct learner *l, const struct rss_hash *reported);
+
+/* As learn_observe(). True when what learner_arrival() would give has changed. */
+bool learner_observe(struct learner *l, const struct flow *flow, int cpu, int own_cpu);
+
+/* False when nothing is to be told. */
+bool learner_arrival(const struct learner *l, struct arrival *a);
+
+/* Why nothing is learned of a family. */
+enum learn_refusal learner_refusal(const struct learner *l, enum flow_family family);

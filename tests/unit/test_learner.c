@@ -1,0 +1,158 @@
+/* From nothing but (flow, CPU) to an arrival, whichever way leads there; and back to nothing. */
+#include "shim/decide/learner.h"
+#include "tests/unit/reference.h"
+#include <criterion/criterion.h>
+
+static struct arrival nic, published;
+static struct learner learner;
+static bool is_published;
+static uint64_t state = 1;
+static struct flow server;
+
+static int truth(const struct flow *flow)
+{
+	return reference_cpu(&nic, reference_hash(&nic.hash, flow));
+}
+
+/* As the library would: publish whenever something changed. Returns the wrong predictions. */
+static unsigned run(unsigned count, bool sprayed)
+{
+	unsigned wrong = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		struct flow flow = server;
+
+		flow.local_port = (uint16_t)(32768 + random_below(&state, 28232));
+		flow.remote[3] = (uint8_t)random_below(&state, 6);
+		int cpu = sprayed ? (int)random_below(&state, 4) : truth(&flow);
+
+		if (is_published) {
+			int told = arrival_of(&published, &flow).cpu;
+
+			wrong += told >= 0 && told != cpu;
+		}
+		if (learner_observe(&learner, &flow, cpu, -1))
+			is_published = learner_arrival(&learner, &published);
+	}
+	return wrong;
+}
+
+static unsigned known_of_200(void)
+{
+	unsigned known = 0;
+
+	for (unsigned i = 0; i < 200 && is_published; i++) {
+		struct flow flow = server;
+
+		flow.local_port = (uint16_t)(32768 + random_below(&state, 28232));
+		flow.remote[3] = (uint8_t)random_below(&state, 6);
+		known += arrival_of(&published, &flow).cpu == truth(&flow);
+	}
+	return known;
+}
+
+static void nic_new(const uint8_t *key, unsigned cpus)
+{
+	uint8_t random[40];
+
+	random_bytes(&state, random, 40);
+	arrival_fill(&nic, key ? key : random, 40, 128, cpus, cpus);
+	server = random_flow(&state, AF_INET);
+}
+
+static void begin(const struct rss_hash *reported)
+{
+	learner_init(&learner, reported);
+	is_published = false;
+}
+
+Test(learner, linear)
+{
+	for (unsigned round = 0; round < 50; round++) {
+		nic_new(NULL, 2u << round % 3);
+		begin(NULL);
+		cr_assert_eq(run(150, false), 0);
+		cr_assert_eq(learner.way, LEARNER_LINEAR);
+		cr_assert_eq(known_of_200(), 200);
+	}
+}
+
+Test(learner, table_by_the_reported_key)
+{
+	for (unsigned round = 0; round < 10; round++) {
+		nic_new(NULL, 3);
+		begin(&nic.hash);
+		run(2000, false);
+		cr_assert_eq(learner.way, LEARNER_TABLE);
+		cr_assert_geq(known_of_200(), 199);
+		cr_assert_eq(run(1000, false), 0);
+	}
+}
+
+Test(learner, table_by_a_published_key)
+{
+	nic_new(reference_microsoft_key, 3);
+	begin(NULL);
+	run(2000, false);
+	cr_expect_eq(learner.way, LEARNER_GUESS);
+	cr_expect_str_eq(learner.key_name, "Microsoft");
+	cr_expect_geq(known_of_200(), 199);
+}
+
+Test(learner, nothing_from_a_secret_key_and_three_cpus_or_from_chance)
+{
+	for (unsigned round = 0; round < 10; round++) {
+		nic_new(NULL, 3);
+		begin(NULL);
+		run(1000, false);
+		cr_assert_eq(learner.way, LEARNER_NOTHING);
+		cr_assert_not(is_published);
+		cr_assert_eq(learner_refusal(&learner, FLOW_IPV4), LEARN_NOT_AFFINE);
+		begin(&nic.hash);
+		run(1000, true);
+		cr_assert_eq(learner.way, LEARNER_NOTHING);
+		cr_assert_not(is_published);
+	}
+}
+
+/* One way leads to another when the NIC changes, within 300 connections. */
+Test(learner, follows_the_nic)
+{
+	for (unsigned round = 0; round < 20; round++) {
+		nic_new(NULL, 4);
+		begin(NULL);
+		run(200, false);
+		cr_assert_eq(known_of_200(), 200);
+		random_bytes(&state, nic.hash.key, 40);
+		cr_assert_lt(run(300, false), 12);
+		cr_assert_eq(known_of_200(), 200);
+	}
+	nic_new(NULL, 3);
+	begin(&nic.hash);
+	run(2000, false);
+	cr_assert_eq(learner.way, LEARNER_TABLE);
+	nic_new(NULL, 4); /* another key, round robin over four CPUs */
+	cr_assert_lt(run(300, false), 20);
+	cr_assert_eq(learner.way, LEARNER_LINEAR);
+	cr_assert_eq(known_of_200(), 200);
+}
+
+/* A server seen once is not told of; seen twice it is. */
+Test(learner, publishes_what_is_confirmed)
+{
+	struct flow other;
+
+	nic_new(NULL, 4);
+	begin(NULL);
+	run(200, false);
+	other = server;
+	other.remote[0] ^= 0x80;
+	other.local_port = 40001;
+	learner_observe(&learner, &other, truth(&other), -1);
+	cr_expect(learner_arrival(&learner, &published));
+	cr_expect_eq(arrival_of(&published, &other).cpu, -1);
+	other.local_port = 40007;
+	cr_expect(learner_observe(&learner, &other, truth(&other), -1));
+	cr_expect(learner_arrival(&learner, &published));
+	cr_expect_eq(arrival_of(&published, &other).cpu, truth(&other));
+}
