@@ -140,18 +140,28 @@ static int open_ledger(struct group *group, int fd)
 	return 0;
 }
 
-/* The first time: where the program is refused, the next best that works. */
-static int publish_first(struct group *group)
+/* Where the program is refused, the next best that works. */
+static int choose_rung(const struct group *group)
 {
-	int ret = group_publish(group);
+	int ret = reuseport_try();
 
-	if (!ret || group->ledger->rung != RUNG_PROGRAM || !incoming_cpu_is_honoured())
+	if (!ret || !incoming_cpu_is_honoured())
 		return ret;
 	log_warn("port %u: SO_ATTACH_REUSEPORT_CBPF refused (error %d): SO_INCOMING_CPU steers, "
 		 "same-host clients too",
 		 socket_port(&group->address), -ret);
 	group->ledger->rung = RUNG_INCOMING_CPU;
-	return group_publish(group);
+	return 0;
+}
+
+/* The first member's listen() makes the group that a program can be attached to; the kernel would
+ * not let it listen with one attached before, where the sockets lack SO_REUSEADDR. So a connection
+ * that comes between the two waits at this member, until somebody looks for such. */
+static int listen_first(struct group *group, int backlog)
+{
+	int ret = (int)sys(SYS_listen, group->member[0], backlog);
+
+	return ret ? ret : group_publish(group);
 }
 
 /* Each step names itself in *why before it is tried. */
@@ -176,18 +186,13 @@ static int build(struct group *group, int fd, int backlog, bool listening, const
 		group->ledger->common_base = 0;
 	}
 	*why = "SO_ATTACH_REUSEPORT_CBPF";
-	/* Before the first listen(): no connection is spread blindly, and what is refused is known
-	 * while none can wait at a member yet. */
-	ret = publish_first(group);
+	/* What is refused must be known while no connection can wait at a member yet. */
+	ret = choose_rung(group);
 	if (ret)
 		return ret;
 	*why = "listen on a second socket";
-	ret = listen_members(group, backlog);
-	if (ret)
-		return ret;
-	/* A socket that listened alone has brought its group together only now. */
-	*why = "SO_ATTACH_REUSEPORT_CBPF";
-	return group_publish(group);
+	ret = listen_first(group, backlog);
+	return ret ? ret : listen_members(group, backlog);
 }
 
 struct group *group_build(int fd, int backlog, bool listening, const char **why, int *error)

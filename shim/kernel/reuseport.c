@@ -16,6 +16,20 @@ int reuseport_attach(int fd, struct sock_filter *program, unsigned length)
 	return socket_set(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &filter, sizeof(filter));
 }
 
+int reuseport_try(void)
+{
+	struct sock_filter any[] = {{.code = BPF_RET | BPF_K}};
+	int fd = (int)sys(SYS_socket, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return fd;
+	int ret = socket_set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	if (!ret)
+		ret = reuseport_attach(fd, any, 1);
+	sys(SYS_close, fd);
+	return ret;
+}
+
 struct diag_request {
 	struct nlmsghdr header;
 	struct inet_diag_req_v2 diag;
