@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# timeout: 120
+# rssshim off, on and stat on a running nginx, and the observe mode that touches nothing.
+. "$(dirname "$0")/../lib/tap.sh"
+. "$(dirname "$0")/../lib/bench.sh"
+
+RSSSHIM=$BUILD/rssshim
+world_up clients=4
+world_conf >"$WORLD_DIR/policy.ini"
+SHIM=(env "LD_PRELOAD=$BUILD/librssshim.so" "RSSSHIM_CONF=$WORLD_DIR/policy.ini")
+
+# aligned COUNT: of so many new connections, those the observer finds aligned.
+aligned() {
+	conns_hold --to "$DUT4:8080" --from "$CLIENT4" --count "$1" --concurrency 1 --request / >/dev/null
+	observe --json --listen 8080 "$NGINX_PID" | jq .aligned
+	conns_release
+}
+accepted() { "$RSSSHIM" stat "$NGINX_PID" --json | jq '.accept | .member + .common + .drained + .unsteered'; }
+
+nginx_conf workers=2 port=8080
+nginx_up
+plain_sockets=$(in_dut ss -Hltn | wc -l)
+nginx_down
+
+nginx_up "${SHIM[@]}"
+sleep 0.5
+is "$(aligned 400)" 400 "steering: all aligned"
+is "$(accepted)" 400 "stat counts each accepted connection"
+in_client "$BUILD/conns" --to "$DUT4:8080" --from "$CLIENT4" --churn 6 --concurrency 8 --request / \
+	>"$WORLD_DIR/load" &
+load=$!
+ok "rssshim off" "$RSSSHIM" off "$NGINX_PID"
+between "$(aligned 400)" 120 280 "off: about half aligned, at once"
+ok "rssshim on" "$RSSSHIM" on "$NGINX_PID"
+# The load's connections of the moment are among them.
+between "$(aligned 400)" 400 408 "on: all aligned again"
+wait $load
+is "$(jq .failed "$WORLD_DIR/load")" 0 "no connection failed meanwhile ($(jq .ok "$WORLD_DIR/load"))"
+before=$(accepted)
+kill -9 "$(pgrep -P "$NGINX_PID" | head -1)"
+sleep 1
+between "$(accepted)" "$before" $((before + 10)) "a killed worker's counts stay"
+like "$("$RSSSHIM" stat "$NGINX_PID")" "aligned +\\(" "stat for people says what is aligned"
+nginx_down
+
+nginx_up "${SHIM[@]}" RSSSHIM_SHIM_ENABLED=observe
+sleep 0.5
+seen=$(aligned 600)
+between "$seen" 200 400 "observe: about half aligned, as without the shim"
+is "$(in_dut ss -Hltn | wc -l)" "$plain_sockets" "observe: no listening socket more than without the shim"
+told=$("$RSSSHIM" stat "$NGINX_PID" --json | jq .accept_seen.aligned)
+between "$told" $((seen - 5)) $((seen + 5)) "observe: it saw what the observer saw ($told, $seen)"
+is "$("$RSSSHIM" stat "$NGINX_PID" --json | jq '.accept_seen | .looked_at >= 600 and .would_be_aligned >= 600')" \
+	true "observe: says that all of them would be aligned"
+nginx_down
+
+for wrong in "stat 999999" "off 999999" "off $$" "stat $$"; do
+	# shellcheck disable=SC2086
+	said=$("$RSSSHIM" $wrong 2>&1)
+	is "$?" 1 "rssshim $wrong: cannot be done"
+	like "$said" "^rssshim (stat|off): .+" "rssshim $wrong: says why"
+done
+"$RSSSHIM" off >/dev/null 2>&1
+is "$?" 2 "rssshim off without a process: wrong usage"
+
+done_testing
