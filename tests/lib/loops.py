@@ -1,0 +1,85 @@
+"""A server that tells which CPUs its threads may use, for testing who gets pinned.
+
+    loops.py PORT
+
+Starts a helper that waits for nothing, then two threads one after the other that wait for a listener
+each with its own epoll instance. Each, once it waited, starts a thread, a forked child and another
+program. Then the second chooses its own affinity and waits again. Prints a line of JSON: the CPUs
+of each, as a list.
+"""
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import threading
+
+report = {}
+looked = threading.Semaphore(0)
+done = threading.Event()
+
+
+def cpus():
+    return sorted(os.sched_getaffinity(0))
+
+
+def look(name):
+    report[name] = cpus()
+
+
+def in_thread(function, *arguments):
+    thread = threading.Thread(target=function, args=arguments)
+    thread.start()
+    thread.join()
+
+
+def forked():
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writing, json.dumps(cpus()).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    return json.loads(os.read(reading, 4096))
+
+
+def executed():
+    program = "import os; print(sorted(os.sched_getaffinity(0)))"
+    return json.loads(subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE,
+                                     check=True).stdout)
+
+
+def loop(name, listener):
+    epoll = select.epoll()
+    epoll.register(listener, select.EPOLLIN)
+    epoll.poll(0.01)
+    look(name)
+    in_thread(look, name + " thread")
+    report[name + " fork"] = forked()
+    report[name + " exec"] = executed()
+    look(name + " afterwards")
+    if name == "second":
+        os.sched_setaffinity(0, {0})
+        epoll.poll(0.01)
+        look("second by its own choice")
+    looked.release()
+    done.wait()
+
+
+def main():
+    listener = socket.create_server(("0.0.0.0", int(sys.argv[1])))
+    helper = threading.Thread(target=lambda: (done.wait(), look("helper")))
+    helper.start()
+    loops = [threading.Thread(target=loop, args=(name, listener)) for name in ("first", "second")]
+    for thread in loops:
+        thread.start()
+        looked.acquire()
+    done.set()
+    for thread in loops + [helper]:
+        thread.join()
+    look("main")
+    print(json.dumps(report), flush=True)
+
+
+main()
