@@ -13,3 +13,12 @@ BENCHES += bench-ports
 .PHONY: bench-ports
 bench-ports: $(BUILD)/bench_ports
 	@$(BUILD)/bench_ports
+
+$(BUILD)/bench_learn: tests/bench/bench_learn.c $(BUILD)/core.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -std=gnu11 $(WARN) $(CFLAGS) -o $@ $< $(BUILD)/core.a $(LDFLAGS) -l:libinih.a
+
+BENCHES += bench-learn
+.PHONY: bench-learn
+bench-learn: $(BUILD)/bench_learn
+	@$(BUILD)/bench_learn
