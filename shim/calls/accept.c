@@ -41,5 +41,8 @@ EXPORTED int accept(int fd, struct sockaddr *address, socklen_t *length)
 
 EXPORTED int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
+	/* Refused by the kernel before it waits. */
+	if (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC))
+		return real_accept4(fd, address, length, flags);
 	return accept_any(fd, address, length, flags, real_accept4);
 }

@@ -6,6 +6,7 @@
 #include "shim/group/watch.h"
 #include "shim/process/fd_table.h"
 #include "shim/process/runtime.h"
+#include "shim/process/self.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -16,6 +17,9 @@
 /* Before a number is closed or overwritten: it can be reused at once. */
 static void leave(int fd, struct fd_word word)
 {
+	/* What a vfork child closes, its parent keeps; to forget a plain one does no harm. */
+	if (word.kind != FD_PLAIN && word.kind != FD_UNKNOWN && self_is_borrowed())
+		return;
 	if (word.kind == FD_LISTENER)
 		listener_close(fd);
 	else if (word.kind == FD_EPOLL)
@@ -38,10 +42,10 @@ EXPORTED int close(int fd)
 	return real_close(fd);
 }
 
-/* After a successful copy. */
+/* After a successful copy. What still stands at that number is the parent's of a vfork child. */
 static int copied(struct fd_word word, int to)
 {
-	if (to < 0)
+	if (to < 0 || (fd_get(to).kind != FD_UNKNOWN && self_is_borrowed()))
 		return to;
 	if (word.kind == FD_LISTENER)
 		listener_duplicated((int)word.value, to);
@@ -146,7 +150,7 @@ EXPORTED int close_range(unsigned int first, unsigned int last, int flags)
 {
 	struct range range = {.first = first, .last = last, .flags = flags};
 
-	if (!runtime_on() || first > last)
+	if (!runtime_on() || first > last || flags & ~(CLOSE_RANGE_CLOEXEC | CLOSE_RANGE_UNSHARE))
 		return real_close_range(first, last, flags);
 	if (!(flags & CLOSE_RANGE_CLOEXEC)) {
 		fd_for_each(FD_LISTENER, leave_in_range, &range);
@@ -155,7 +159,7 @@ EXPORTED int close_range(unsigned int first, unsigned int last, int flags)
 		fd_for_each(FD_PLAIN, leave_in_range, &range);
 	}
 	fd_for_each(FD_OURS, skip_ours, &range);
-	if (!range.result && range.first <= range.last && range.first)
+	if (!range.result && range.first <= range.last)
 		range.result = real_close_range(range.first, range.last, flags);
 	return range.result;
 }
