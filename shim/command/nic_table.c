@@ -8,7 +8,8 @@ const char *hash_function_name(enum hash_function function)
 					    [HASH_TOEPLITZ] = "toeplitz",
 					    [HASH_XOR] = "xor",
 					    [HASH_CRC32] = "crc32",
-					    [HASH_NONE] = "none"};
+					    [HASH_NONE] = "none",
+					    [HASH_LEARNED] = "learned"};
 
 	return names[function];
 }

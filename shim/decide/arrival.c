@@ -104,7 +104,9 @@ static int cpu_of_queue(const struct arrival *a, int queue)
 struct arrival_place arrival_of_hash(const struct arrival *a, uint32_t hash)
 {
 	struct arrival_place place = {.hashed = true, .hash = hash, .queue = -1};
+	/* Read once each: a reader may race with a new version, and learns of it later. */
 	uint32_t size = a->table.size;
+	uint32_t cpus = a->rps.count;
 
 	place.bucket = -1;
 	if (size && size <= RSS_TABLE_MAX) {
@@ -118,8 +120,8 @@ struct arrival_place arrival_of_hash(const struct arrival *a, uint32_t hash)
 		place.cpu = -1;
 	/* get_rps_cpu() takes a hash of 0 for none and stays on the queue's CPU: one flow in 2^32,
 	 * left to the sampling that finds wrong predictions. */
-	else if (a->rps.count && a->rps.count <= RSS_RPS_MAX)
-		place.cpu = known_cpu(a->rps.cpu[(uint64_t)hash * a->rps.count >> 32]);
+	else if (cpus && cpus <= RSS_RPS_MAX)
+		place.cpu = known_cpu(a->rps.cpu[(uint64_t)hash * cpus >> 32]);
 	return place;
 }
 
