@@ -49,6 +49,18 @@ static bool fits(uint32_t hash)
 	return nic.queue_cpu[nic.table.queue[hash & (nic.table.size - 1)]] == HOME_CPU;
 }
 
+/* One multiplication, for every method alike: what is measured is not the generator. */
+static uint32_t random_32(void)
+{
+	seed = seed * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)(seed >> 32);
+}
+
+static unsigned random_port(void)
+{
+	return FIRST + (unsigned)((uint64_t)random_32() * (LAST - FIRST + 1) >> 32);
+}
+
 /* --- ours --- */
 
 static unsigned solve(void)
@@ -58,9 +70,7 @@ static unsigned solve(void)
 	if (fresh)
 		port_set_init(&set, &nic, &ports, &target, &range, next_flow());
 	do {
-		uint32_t position = (uint32_t)(random_next(&seed) >> 32);
-
-		port = port_set_at(&set, (uint32_t)((uint64_t)position * set.positions >> 32));
+		port = port_set_at(&set, (uint32_t)((uint64_t)random_32() * set.positions >> 32));
 	} while (!port);
 	return port;
 }
@@ -113,7 +123,7 @@ static unsigned random_loop(void)
 	unsigned n = input_words(words, flow), port;
 
 	do {
-		port = FIRST + (unsigned)((random_next(&seed) >> 32) * (LAST - FIRST + 1) >> 32);
+		port = random_port();
 		words[n] = (uint32_t)flow->remote_port << 16 | port;
 	} while (!fits(loop_hash(words, n + 1)));
 	return port;
@@ -145,7 +155,7 @@ static unsigned dpdk_softrss(void)
 	unsigned n = input_words(words, flow), port;
 
 	do {
-		port = FIRST + (unsigned)((random_next(&seed) >> 32) * (LAST - FIRST + 1) >> 32);
+		port = random_port();
 		words[n] = (uint32_t)flow->remote_port << 16 | port;
 	} while (!fits(rte_softrss_be(words, n + 1, softrss_key)));
 	return port;
@@ -157,8 +167,8 @@ static unsigned dpdk_adjust(void)
 	struct flow *flow = next_flow();
 	unsigned n = flow->family == AF_INET6 ? 16 : 4;
 	uint8_t tuple[36];
-	uint16_t port = (uint16_t)random_next(&seed);
-	unsigned bucket = HOME_CPU + nic.queue_count * (unsigned)(random_next(&seed) % 8);
+	uint16_t port = (uint16_t)random_32();
+	unsigned bucket = HOME_CPU + nic.queue_count * random_32() % 8;
 
 	memcpy(tuple, flow->remote, n);
 	memcpy(tuple + n, flow->local, n);
