@@ -233,7 +233,8 @@ void watch_forget_listener(int listener)
 			if (reg->listener != listener)
 				continue;
 			registration_withdraw(reg, watches[i].epfd, listener_group(listener));
-			if (watches[i].private)
+			/* In a child of a fork the entry is its parent's. */
+			if (watches[i].private && reg->epoch == self_epoch())
 				sys(SYS_epoll_ctl, watches[i].epfd, EPOLL_CTL_DEL, reg->fd, NULL);
 		}
 		watches[i].dirty = 1;
