@@ -3,12 +3,12 @@
 # are served, what it does to throughput. Exits 0 only if everything is aligned with the shim and not
 # without it.
 #
-#	DEMO_ROUNDS=N		pairs of interleaved throughput measurements (7)
+#	DEMO_ROUNDS=N		pairs of interleaved throughput measurements (6)
 #	DEMO_CONNECTIONS=N	connections looked at (2000)
 . "$(dirname "$0")/../lib/bench.sh"
 
 CONNECTIONS=${DEMO_CONNECTIONS:-2000}
-ROUNDS=${DEMO_ROUNDS:-7}
+ROUNDS=${DEMO_ROUNDS:-6}
 PLAIN=() SHIM=()
 
 if [ -t 1 ]; then
