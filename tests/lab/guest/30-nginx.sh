@@ -1,4 +1,5 @@
 #!/bin/sh
+# timeout: 180
 # nginx as Debian ships it, four pinned workers, no [nic] section: all of 2,000 connections over each
 # family are served on the CPU where their packets arrive; without the shim about a
 # quarter, or more in a crowd, where the worker woken by the packet's CPU is often the one on it.

@@ -1,4 +1,5 @@
 #!/bin/sh
+# timeout: 180
 # nginx as a proxy: 1,000 sessions over each family, both legs held. This kernel has no
 # IP_LOCAL_PORT_RANGE, so the ports of the upstream leg come by the fallback.
 . /lab/guest/lib.sh
