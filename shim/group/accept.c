@@ -115,7 +115,8 @@ static int blocking(struct attempt *attempt)
 					  .max_events = 1,
 					  .timeout_ms = listener_at(attempt->listener)->timeout_ms};
 		int count = watch_wait((unsigned)number, &call);
-		if (count < 0 && errno == EINTR && stand_in_restarts())
+		/* With a timeout the kernel does not restart accept() (sock_intr_errno). */
+		if (count < 0 && errno == EINTR && call.timeout_ms < 0 && stand_in_restarts())
 			continue;
 		if (count <= 0) {
 			errno = count ? errno : EAGAIN;

@@ -209,9 +209,13 @@ struct group *group_build(int fd, int backlog, bool listening, const char **why,
 	*why = "another process has its group";
 	/* Whoever has the name of a socket that is fresh and not to be shared is no group of ours:
 	 * only later generations of this application will miss it. */
-	*error = group->door == -EADDRINUSE && (had_reuseport || listening)
-			 ? -EADDRINUSE
-			 : build(group, fd, backlog, listening, why);
+	bool is_taken = group->door == -EADDRINUSE && (had_reuseport || listening);
+	if (!had_reuseport && !listening && reuseport_count(&address) > 0) {
+		/* Bound before they listened, with SO_REUSEADDR: listen() is to be refused. */
+		*why = "others listen on that address:";
+		is_taken = true;
+	}
+	*error = is_taken ? -EADDRINUSE : build(group, fd, backlog, listening, why);
 	if (!*error) {
 		group->backlog = backlog;
 		hold_descriptors(group);

@@ -46,12 +46,13 @@ void registration_update(struct registration *reg, const struct epoll_event *eve
 	reg->events = event->events;
 	reg->data = event->data.u64;
 	reg->fired = 0;
+	reg->rearmed = !!(event->events & EPOLLET);
 	reg->present = 1;
 }
 
 bool registration_is_changed(const struct registration *reg)
 {
-	return !reg->present || reg->events != reg->settled_events ||
+	return !reg->present || reg->rearmed || reg->events != reg->settled_events ||
 	       reg->data != reg->settled_data || reg->events & EPOLLONESHOT;
 }
 
@@ -113,7 +114,8 @@ void registration_settle(struct registration *reg, int epfd, struct group *group
 			 const struct slot_set *home)
 {
 	bool inherited = reg->epoch != self_epoch();
-	bool renew = inherited || reg->events != reg->settled_events ||
+	bool renew = inherited || atomic_exchange(&reg->rearmed, 0) ||
+		     reg->events != reg->settled_events ||
 		     (reg->events & EPOLLONESHOT && !reg->fired);
 	struct mark door = {.kind = MARK_DOOR, .registration = number_of(reg)};
 

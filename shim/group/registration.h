@@ -15,7 +15,8 @@ struct registration {
 	_Atomic int present;
 	_Atomic uint32_t events;
 	_Atomic uint64_t data;
-	_Atomic int fired; /* EPOLLONESHOT: reported, not yet armed again */
+	_Atomic int rearmed; /* EPOLLET, added or modified: what waits is to be reported again */
+	_Atomic int fired;   /* EPOLLONESHOT: reported, not yet armed again */
 
 	/* What was made of it by the thread that waits. */
 	uint32_t settled_events;

@@ -94,8 +94,14 @@ int stand_in_open(int listener, int fd)
 
 int stand_in_wait(const struct watch_call *call, int timeout_ms, const uint64_t *mask)
 {
+	int type;
+
+	/* The calls it stands in for are cancellation points; nothing is lost to a thread that ends
+	 * here, as what is ready is reported again. */
+	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
 	long count = sys(SYS_epoll_pwait, instance.epfd, call->events, call->max_events, timeout_ms,
 			 mask, sizeof(*mask));
+	pthread_setcanceltype(type, NULL);
 
 	if (count >= 0)
 		return (int)count;

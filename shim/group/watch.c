@@ -169,10 +169,12 @@ struct watch *watch_at(unsigned number)
 	return &watches[number % WATCHES_MAX];
 }
 
-static const struct slot_set *added_in(const struct watch *watch, int listener)
+/* gone_too: also where the application took the listener out since the last wait. The members are
+ * still there, and what waits at them is accept()'s to find. */
+static const struct slot_set *added_in(const struct watch *watch, int listener, bool gone_too)
 {
 	for (const struct registration *reg = watch->first; reg; reg = reg->next)
-		if (reg->listener == listener && reg->present)
+		if (reg->listener == listener && (reg->present || gone_too))
 			return &reg->added;
 	return NULL;
 }
@@ -181,12 +183,12 @@ const struct slot_set *watch_of_thread(int listener)
 {
 	const struct watch *watch = thread_watch ? &watches[thread_watch - 1] : NULL;
 
-	return watch && !watch->private ? added_in(watch, listener) : NULL;
+	return watch && !watch->private ? added_in(watch, listener, false) : NULL;
 }
 
 const struct slot_set *watch_home_of_thread(int listener)
 {
-	return thread_watch ? added_in(&watches[thread_watch - 1], listener) : NULL;
+	return thread_watch ? added_in(&watches[thread_watch - 1], listener, false) : NULL;
 }
 
 struct slot_set watch_of_process(int listener)
@@ -195,7 +197,7 @@ struct slot_set watch_of_process(int listener)
 
 	for (int i = 0; i < WATCHES_MAX; i++) {
 		const struct slot_set *added =
-			watches[i].in_use ? added_in(&watches[i], listener) : NULL;
+			watches[i].in_use ? added_in(&watches[i], listener, true) : NULL;
 		if (added)
 			slots_join(&all, added);
 	}
