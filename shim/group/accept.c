@@ -133,6 +133,18 @@ static int blocking(struct attempt *attempt)
 	}
 }
 
+/* What waits at members that nobody watches any more: the application took its listener out of its
+ * instance and now empties it. */
+static struct slot_set left_behind(const struct group *group)
+{
+	struct slot_set waiting = group_waiting(group), watched;
+
+	ledger_watched(group->ledger, &watched);
+	for (int w = 0; w < SLOTS_WORDS; w++)
+		waiting.word[w] &= ~watched.word[w];
+	return waiting;
+}
+
 static int from_all(struct attempt *attempt)
 {
 	int before = errno, result;
@@ -153,8 +165,10 @@ static int from_all(struct attempt *attempt)
 	if (added)
 		return from_any(attempt, added);
 	/* Another thread of the process waits, this one accepts. */
-	struct slot_set watched = watch_of_process(attempt->listener);
-	return from_any(attempt, &watched);
+	struct slot_set slots = watch_of_process(attempt->listener);
+	if (slots_empty(&slots))
+		slots = left_behind(attempt->group);
+	return from_any(attempt, &slots);
 }
 
 static void count(const struct attempt *attempt, int accepted)
