@@ -150,8 +150,15 @@ void deal_order(const struct group *group)
 
 	if (!worker)
 		return;
+	uint16_t number = (uint16_t)group_number(group);
 	struct slot_set home = group_home(group, &worker->cpus);
-	ready_prefer((uint16_t)group_number(group), &home);
+	if (ready_prefer(number, &home))
+		return;
+	/* Where accept() is called until it has nothing more, some came after the wait. */
+	for (unsigned s = 0; s < group->slot_count; s++)
+		if (slot_in(&home, s))
+			ready_add((struct ready_member){.group = number, .slot = (uint16_t)s});
+	ready_prefer(number, &home);
 }
 
 void deal_join_homes(const struct group *group, struct slot_set *home)

@@ -28,7 +28,7 @@ void ready_remove(unsigned at)
 	ready.member[at] = ready.member[--ready.count];
 }
 
-void ready_prefer(uint16_t group, const struct slot_set *slots)
+bool ready_prefer(uint16_t group, const struct slot_set *slots)
 {
 	for (unsigned i = 0; i < ready.count; i++) {
 		struct ready_member member = ready.member[i];
@@ -36,6 +36,7 @@ void ready_prefer(uint16_t group, const struct slot_set *slots)
 			continue;
 		ready.member[i] = ready.member[0];
 		ready.member[0] = member;
-		return;
+		return true;
 	}
+	return false;
 }

@@ -26,5 +26,5 @@ bool ready_add(struct ready_member member);
 /* Before the next wait: what is level-triggered will be reported again. */
 void ready_forget_levels(void);
 void ready_remove(unsigned at);
-/* Of that group's, one in a slot of the set comes first from now on, if there is one. */
-void ready_prefer(uint16_t group, const struct slot_set *slots);
+/* Of that group's, one in a slot of the set comes first from now on. False: there is none. */
+bool ready_prefer(uint16_t group, const struct slot_set *slots);
