@@ -23,7 +23,7 @@ static void leave(int fd, struct fd_word word)
 	if (word.kind == FD_LISTENER)
 		listener_close(fd);
 	else if (word.kind == FD_EPOLL)
-		watch_closed(word.value);
+		watch_closed(word.value, fd);
 	else if (word.kind == FD_SOCKET && word.value & SOCKET_WATCHED)
 		witness_closing(fd, word.value);
 	fd_forget(fd);
@@ -49,6 +49,8 @@ static int copied(struct fd_word word, int to)
 		return to;
 	if (word.kind == FD_LISTENER)
 		listener_duplicated((int)word.value, to);
+	else if (word.kind == FD_EPOLL)
+		watch_duplicated(word.value, to);
 	else if (word.kind == FD_SOCKET || word.kind == FD_PLAIN)
 		fd_set_word(to, word.kind, word.value);
 	return to;

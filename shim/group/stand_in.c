@@ -33,7 +33,7 @@ static void close_instance(void *unused)
 	(void)unused;
 	if (instance.epoch != self_epoch())
 		return;
-	watch_closed((unsigned)instance.watch);
+	watch_closed((unsigned)instance.watch, instance.epfd);
 	own_fd_close(instance.epfd);
 	instance.epoch = 0;
 }

@@ -27,6 +27,7 @@ static int watch_new(int epfd, bool private)
 		if (watch->in_use)
 			continue;
 		watch->epfd = epfd;
+		watch->descriptors = 1;
 		watch->private = private;
 		watch->tid = 0;
 		watch->takeovers = watch->draining = 0;
@@ -204,7 +205,21 @@ struct slot_set watch_of_process(int listener)
 	return all;
 }
 
-void watch_closed(unsigned number)
+static void take_number(int fd, uint32_t number, void *watch)
+{
+	if (watch_at(number) == watch)
+		((struct watch *)watch)->epfd = fd;
+}
+
+void watch_duplicated(unsigned number, int fd)
+{
+	if (self_is_borrowed())
+		return;
+	watch_at(number)->descriptors++;
+	fd_set_word(fd, FD_EPOLL, number);
+}
+
+void watch_closed(unsigned number, int fd)
 {
 	struct watch *watch = watch_at(number);
 	struct registration *reg, *next;
@@ -213,6 +228,13 @@ void watch_closed(unsigned number)
 	if (self_is_borrowed())
 		return;
 	self_lock(&guard);
+	if (--watch->descriptors) {
+		/* What is to be done with the instance is done by a number that stays. */
+		fd_forget(fd);
+		fd_for_each(FD_EPOLL, take_number, watch);
+		self_unlock(&guard);
+		return;
+	}
 	for (reg = watch->first; reg; reg = next) {
 		struct group *group = listener_group(reg->listener);
 		next = reg->next;

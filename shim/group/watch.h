@@ -43,8 +43,10 @@ const struct slot_set *watch_home_of_thread(int listener);
 /* Slots whose members any thread of this process watches. */
 struct slot_set watch_of_process(int listener);
 
-/* An epoll instance is about to be closed. Under no lock. */
-void watch_closed(unsigned number);
+/* A number of an epoll instance is about to be closed. Under no lock. */
+void watch_closed(unsigned number, int fd);
+/* fd now is another number of the instance. */
+void watch_duplicated(unsigned number, int fd);
 /* Takes the members of a listener out of all instances of this process. Under self_lock(). */
 void watch_forget_listener(int listener);
 /* Takes one member out of all instances of this process until their next wait: it gets another

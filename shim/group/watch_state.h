@@ -5,13 +5,14 @@
 
 struct watch {
 	_Atomic uint32_t in_use;
-	_Atomic uint32_t dirty; /* some registration was touched since the last wait */
-	_Atomic int tid;        /* thread that waits on it */
-	int epfd;
-	bool private;               /* ours, in place of one of the application's */
-	_Atomic uint32_t takeovers; /* how often another thread waited on it than before */
-	_Atomic uint64_t next_ms;   /* when to look after it again */
-	_Atomic uint32_t draining;  /* some registration has slots to drain */
+	_Atomic uint32_t dirty;       /* some registration was touched since the last wait */
+	_Atomic int tid;              /* thread that waits on it */
+	int epfd;                     /* one of its numbers */
+	_Atomic uint32_t descriptors; /* how many it has */
+	bool private;                 /* ours, in place of one of the application's */
+	_Atomic uint32_t takeovers;   /* how often another thread waited on it than before */
+	_Atomic uint64_t next_ms;     /* when to look after it again */
+	_Atomic uint32_t draining;    /* some registration has slots to drain */
 	struct registration *_Atomic first;
 };
 
