@@ -77,11 +77,21 @@ static void look_at_worker(struct worker *worker)
 	sys(SYS_sched_getaffinity, worker->tid, sizeof(worker->cpus), &worker->cpus);
 }
 
+static bool deals_to_itself(const struct dealer *dealer)
+{
+	for (unsigned place = 0; place < dealer->turns.period; place++)
+		if (dealer->turns.taker[place] == dealer->tid)
+			return true;
+	return false;
+}
+
 /* An order with other workers than before was learned. */
 static void meet_workers(struct dealer *dealer)
 {
 	const struct turns *turns = &dealer->turns;
 
+	if (!deals_to_itself(dealer))
+		pinning_release();
 	dealer->worker_count = 0;
 	for (unsigned place = 0; place < turns->period; place++) {
 		if (find_worker(dealer, turns->taker[place]))
@@ -90,8 +100,6 @@ static void meet_workers(struct dealer *dealer)
 		worker->tid = turns->taker[place];
 		look_at_worker(worker);
 	}
-	if (!find_worker(dealer, dealer->tid))
-		pinning_release();
 	log_info("thread %d deals connections out to %u threads in turn", dealer->tid,
 		 dealer->worker_count);
 	/* Its registrations get the workers' members at the next wait. */

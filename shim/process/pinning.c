@@ -112,8 +112,13 @@ void pinning_meet(bool serves)
 
 void pinning_release(void)
 {
-	if (pinning_is_on)
-		seats_leave(self_tid(), &inherited);
+	struct self_guard guard;
+
+	if (!pinning_is_on)
+		return;
+	self_lock(&guard);
+	seats_leave(self_tid(), &inherited);
+	self_unlock(&guard);
 }
 
 int pinning_lift(void)

@@ -104,6 +104,29 @@ int seats_cpu_of(int tid)
 	return seat ? (int)(seat->cpu % CPU_SETSIZE) : -1;
 }
 
+static bool shares_cpu(const struct seat *seat)
+{
+	for (unsigned k = 0; k < SEATS_MAX; k++)
+		if (&seats[k] != seat && seats[k].cpu == seat->cpu &&
+		    is_held(&seats[k], seats[k].thread))
+			return true;
+	return false;
+}
+
+/* The last one to share its CPU moves up, or the CPU of who left would be short of a thread. */
+static void fill(struct seat *gap)
+{
+	for (struct seat *last = &seats[SEATS_MAX - 1]; last > gap; last--) {
+		uint32_t thread = last->thread, none = 0;
+		if (thread & UNSETTLED || !is_held(last, thread) || !shares_cpu(last))
+			continue;
+		if (atomic_compare_exchange_strong(&gap->thread, &none, thread | UNSETTLED) &&
+		    sit(gap, (int)thread, gap->cpu) >= 0)
+			atomic_compare_exchange_strong(&last->thread, &thread, 0);
+		return;
+	}
+}
+
 void seats_leave(int tid, const cpu_set_t *affinity)
 {
 	struct seat *seat = find(tid);
@@ -112,6 +135,7 @@ void seats_leave(int tid, const cpu_set_t *affinity)
 		return;
 	seat->thread = 0;
 	sys(SYS_sched_setaffinity, tid, sizeof(*affinity), affinity);
+	fill(seat);
 }
 
 void seats_away(int tid)

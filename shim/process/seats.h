@@ -18,7 +18,8 @@ int seats_take(int tid, const cpu_set_t *cpus);
 /* The CPU of the seat that the thread holds, -1: none. */
 int seats_cpu_of(int tid);
 
-/* Gives the seat up and the thread that affinity; nothing where it has no seat. */
+/* Gives the seat up and the thread that affinity; nothing where it has no seat. Of threads that
+ * share a CPU, the last gets the seat. */
 void seats_leave(int tid, const cpu_set_t *affinity);
 
 /* The thread keeps its seat although its affinity is another for a while, and until when. */

@@ -71,13 +71,14 @@ memcached_down
 
 memcached_up 4
 open "to learn, four workers" 64 1
+is "$(cpus_of_threads | grep -cx 0),$(cpus_of_threads | grep -cx 1)" "2,2" "four workers: two on each CPU"
 open "four workers" 1280 64 stop="$MEMCACHED" balance="$WORLD_KEY" first=30000
-between "$SHARE" 85 100 "four workers on two CPUs: $SHARE"
+between "$SHARE" 90 100 "four workers on two CPUs: $SHARE"
 memcached_down
 
 memcached_up 2 RSSSHIM_MIGRATE_MODE=off
 open "without learning" 1280 64 stop="$MEMCACHED" balance="$WORLD_KEY" first=40000
-between "$SHARE" 40 60 "without learning about half: $SHARE"
+between "$SHARE" 35 65 "without learning about half: $SHARE"
 memcached_down
 
 done_testing
