@@ -1,4 +1,4 @@
-/* epoll: level and edge, once, exclusive; MOD and DEL; what is returned and what refused. */
+/* epoll: level and edge, exclusive; MOD and DEL; what is returned and what refused. */
 #include "tests/behaviour/behaviour.h"
 #include <sys/epoll.h>
 
@@ -101,36 +101,6 @@ static void edge(enum way way)
 	take(one);
 }
 
-static void once(enum way way, enum way other)
-{
-	fresh(EPOLLIN | EPOLLONESHOT);
-	int one = connected(way, port);
-	CHECK(event_data(2000) == 5);
-	CHECK(event_data(50) == 0);
-	/* Whichever way the next one comes. */
-	int two = connected(other, port);
-	CHECK(event_data(300) == 0);
-	modify(EPOLLIN | EPOLLONESHOT, 6);
-	CHECK(event_data(1000) == 6);
-	CHECK(event_data(300) == 0);
-	for (int i = 0; i < 2; i++) {
-		int fd = accept(listener, NULL, NULL);
-		CHECK(fd >= 0 && (is_pair(one, fd) || is_pair(two, fd)));
-		close(fd);
-	}
-	CHECK_FAILS(accept(listener, NULL, NULL), EAGAIN);
-	modify(EPOLLIN | EPOLLONESHOT, 7);
-	CHECK(event_data(50) == 0);
-	gone(two);
-	two = connected(way, port);
-	CHECK(event_data(2000) == 7);
-	CHECK(event_data(50) == 0);
-	take(two);
-	modify(EPOLLIN, 8);
-	CHECK(event_data(20) == 0);
-	gone(one);
-}
-
 static void exclusive(enum way way)
 {
 	fresh(EPOLLIN | EPOLLEXCLUSIVE);
@@ -193,8 +163,6 @@ void behaviour(void)
 		level(way);
 		edge(way);
 		exclusive(way);
-		for (enum way other = LOOPBACK; other < WAYS; other++)
-			once(way, other);
 		if (check_failures())
 			fprintf(stderr, "on way %d\n", way);
 	}
