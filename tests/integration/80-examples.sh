@@ -72,6 +72,13 @@ world_down
 # --- the servers
 world_up clients=4
 world_conf >"$WORLD_DIR/policy.ini"
+upstream=${UPSTREAM4%%,*}
+# First of all, while no connection of the clients has one of these ports.
+head -c 8000000 /dev/urandom >"$WORLD_DIR/sent"
+spawn_client upstream "$BUILD/examples/echo" 9000
+spawn_client file socat "TCP-LISTEN:9001,fork,reuseaddr" "OPEN:$WORLD_DIR/sent,rdonly"
+wait_port client 9000
+wait_port client 9001
 spawn_dut echo "$BUILD/examples/echo" 7000
 ECHO=$SPAWNED
 wait_port dut 7000
@@ -86,9 +93,6 @@ for to in "$DUT4:7000" "[$DUT6]:7000"; do
 done
 stop_pid "$ECHO"
 
-upstream=${UPSTREAM4%%,*}
-spawn_client upstream "$BUILD/examples/echo" 9000
-wait_port client 9000
 spawn_dut proxy "$BUILD/examples/proxy" 7001 "$upstream" 9000 "$WORLD_DIR/policy.ini"
 PROXY=$SPAWNED
 wait_port dut 7001
@@ -101,9 +105,6 @@ conns_release
 stop_pid "$PROXY"
 
 # More than any buffer holds, from a server that speaks first, to a client that reads slowly.
-head -c 8000000 /dev/urandom >"$WORLD_DIR/sent"
-spawn_client file socat "TCP-LISTEN:9001,fork,reuseaddr" "OPEN:$WORLD_DIR/sent,rdonly"
-wait_port client 9001
 spawn_dut proxy "$BUILD/examples/proxy" 7002 "$upstream" 9001 "$WORLD_DIR/policy.ini"
 wait_port dut 7002
 in_client timeout 20 socat -u "TCP:$DUT4:7002" - | (sleep 0.5 && cat) >"$WORLD_DIR/got"
