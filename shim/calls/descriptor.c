@@ -66,11 +66,11 @@ static void make_room(int fd, int to)
 {
 	struct fd_word word = fd_get(to);
 
-	if (fd == to || fcntl(fd, F_GETFD) < 0)
-		return; /* the call will fail, and must leave all as it is */
+	if (word.kind == FD_UNKNOWN || fd == to || fcntl(fd, F_GETFD) < 0)
+		return; /* nothing there; or the call will fail, and must leave all as it is */
 	if (word.kind == FD_OURS)
 		group_move_descriptor(to);
-	else if (word.kind != FD_UNKNOWN)
+	else
 		leave(to, word);
 }
 
