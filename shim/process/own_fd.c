@@ -89,8 +89,11 @@ int *own_fd_move(int fd)
 	struct fd_word word = fd_get(fd);
 	int *holder = word.kind == FD_OURS && word.value ? holders[word.value - 1] : NULL;
 
-	if (!holder)
+	if (!holder) {
+		/* Who has it checks for itself that it is still there, and opens another. */
+		fd_forget(fd);
 		return NULL;
+	}
 	int moved = own_fd(duplicate_from(fd, 0));
 	*holder = moved;
 	if (moved >= 0)
