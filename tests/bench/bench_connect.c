@@ -3,8 +3,8 @@
  *	bench_connect fill ADDRESS PORT COUNT	connects, says "ready", holds them until it is ended
  *	bench_connect time ADDRESS PORT COUNT	prints the p50 and the p99 of COUNT calls, in ns
  *
- * Timed is the call alone, not the handshake: sockets are non-blocking. All are closed with a reset,
- * so that no TIME_WAIT adds to the ports that are taken. */
+ * Timed is the call alone, not the handshake: sockets are non-blocking. All are closed with a
+ * reset, so that no TIME_WAIT adds to the ports that are taken. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
