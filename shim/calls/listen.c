@@ -1,5 +1,6 @@
 /* Sockets that listen: socket, bind, listen, shutdown and their options. */
 #include "shim/calls/real.h"
+#include "shim/connect/destination.h"
 #include "shim/group/listener.h"
 #include "shim/kernel/socket.h"
 #include "shim/process/fd_table.h"
@@ -7,6 +8,10 @@
 #include "shim/stat/observe.h"
 #include <errno.h>
 #include <netinet/in.h>
+
+/* Linux 6.3 and 5.0; older headers do not have them. */
+#define IP_LOCAL_PORT_RANGE_OPTION 51
+#define SO_BINDTOIFINDEX_OPTION    62
 
 static bool is_tcp(int domain, int type, int protocol)
 {
@@ -30,11 +35,36 @@ EXPORTED int socket(int domain, int type, int protocol)
 	return fd;
 }
 
+/* For connect(): what it would have to ask the kernel about otherwise. */
+static void note(int fd, uint32_t bits)
+{
+	struct fd_word word = fd_get(fd);
+
+	if (word.kind == FD_SOCKET && (word.value & bits) != bits)
+		fd_swap(fd, word, FD_SOCKET, word.value | bits);
+}
+
+static void note_option(int fd, int level, int name)
+{
+	if (level == IPPROTO_IP && name == IP_LOCAL_PORT_RANGE_OPTION)
+		note(fd, SOCKET_RANGE);
+	else if (level == SOL_SOCKET && name == SO_MARK)
+		note(fd, SOCKET_MARK);
+	else if (level == SOL_SOCKET &&
+		 (name == SO_BINDTODEVICE || name == SO_BINDTOIFINDEX_OPTION))
+		note(fd, SOCKET_DEVICE);
+}
+
 EXPORTED int bind(int fd, const struct sockaddr *address, socklen_t length)
 {
 	if (runtime_on() && runtime_policy()->listen_share)
 		listener_share(fd, address, length);
-	return real_bind(fd, address, length);
+
+	int ret = real_bind(fd, address, length);
+	uint8_t local[16];
+	if (!ret && fd_get(fd).kind == FD_SOCKET)
+		note(fd, destination_local(address, local) ? SOCKET_PORT : SOCKET_ADDRESS);
+	return ret;
 }
 
 EXPORTED int listen(int fd, int backlog)
@@ -62,6 +92,8 @@ EXPORTED int setsockopt(int fd, int level, int name, const void *value, socklen_
 
 	if (!ret && listener >= 0)
 		listener_option_set(listener, level, name, value, length);
+	else if (!ret)
+		note_option(fd, level, name);
 	return ret;
 }
 
