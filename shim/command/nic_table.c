@@ -4,12 +4,10 @@
 
 const char *hash_function_name(enum hash_function function)
 {
-	static const char *const names[] = {[HASH_UNKNOWN] = "unknown",
-					    [HASH_TOEPLITZ] = "toeplitz",
-					    [HASH_XOR] = "xor",
-					    [HASH_CRC32] = "crc32",
-					    [HASH_NONE] = "none",
-					    [HASH_LEARNED] = "learned"};
+	static const char *const names[] = {
+		[HASH_UNKNOWN] = "unknown", [HASH_TOEPLITZ] = "toeplitz",
+		[HASH_XOR] = "xor",         [HASH_CRC32] = "crc32",
+		[HASH_NONE] = "none",       [HASH_LEARNED] = "learned"};
 
 	return names[function];
 }

@@ -19,39 +19,41 @@ __thread struct stat_here stat_here;
 static int descriptor = -1; /* how the command finds the memory */
 
 /* Returns the mapping, or -errno; *fd is ours to place. */
-static long make(int *fd)
+static int make(int *fd, struct stat_memory **memory)
 {
 	struct rlimit limit = {.rlim_cur = 0};
 
 	/* Growing a file beyond RLIMIT_FSIZE is not an error but a signal, SIGXFSZ. */
 	sys(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &limit);
-	if (limit.rlim_cur < sizeof(struct stat_memory))
+	if (limit.rlim_cur < sizeof(**memory))
 		return -EFBIG;
 	*fd = (int)sys(SYS_memfd_create, STAT_MEMORY_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (*fd < 0)
 		return *fd;
-	long at = sys(SYS_ftruncate, *fd, sizeof(struct stat_memory));
+	long at = sys(SYS_ftruncate, *fd, sizeof(**memory));
 	/* Whoever maps it may rely on its size: no SIGBUS by truncation. */
 	if (!at)
 		at = sys(SYS_fcntl, *fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 	if (!at)
-		at = sys(SYS_mmap, NULL, sizeof(struct stat_memory), PROT_READ | PROT_WRITE,
-			 MAP_SHARED, *fd, 0);
-	if (at < 0 && at > -4096)
+		at = sys(SYS_mmap, NULL, sizeof(**memory), PROT_READ | PROT_WRITE, MAP_SHARED, *fd,
+			 0);
+	if (at < 0 && at > -4096) {
 		sys(SYS_close, *fd);
-	return at;
+		return (int)at;
+	}
+	*memory = (struct stat_memory *)at;
+	return 0;
 }
 
 void stat_start(const struct stat_origin *origin)
 {
-	int fd;
-	long at = make(&fd);
+	struct stat_memory *memory;
+	int fd, error = make(&fd, &memory);
 
-	if (at < 0 && at > -4096) {
-		log_info("no statistics: the memory for them was refused (error %d)", (int)-at);
+	if (error) {
+		log_info("no statistics: the memory for them was refused (error %d)", -error);
 		return;
 	}
-	struct stat_memory *memory = (struct stat_memory *)at;
 	memory->abi = STAT_ABI;
 	memory->size = sizeof(*memory);
 	memory->counters = STAT_COUNTERS;
