@@ -11,7 +11,7 @@
 
 static bool has_listener(const struct pollfd *fds, nfds_t count)
 {
-	if (!runtime_on())
+	if (!runtime_on() || !fds)
 		return false;
 	for (nfds_t i = 0; i < count; i++)
 		if (fds[i].events & POLLIN && listener_of(fds[i].fd) >= 0) {
@@ -38,11 +38,18 @@ static int poll_any(struct pollfd *fds, nfds_t count, int timeout_ms, const sigs
 		       : STAND_IN_NOT_NEEDED;
 }
 
+/* The kernel refuses such a time, and is to do so itself. */
+static bool is_bad(const struct timespec *timeout)
+{
+	return timeout &&
+	       (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= 1000000000);
+}
+
 static int to_ms(const struct timespec *timeout)
 {
 	if (!timeout)
 		return -1;
-	if (timeout->tv_sec < 0 || timeout->tv_sec >= INT_MAX / 1000)
+	if (timeout->tv_sec >= INT_MAX / 1000)
 		return INT_MAX;
 	return (int)(timeout->tv_sec * 1000 + (timeout->tv_nsec + 999999) / 1000000);
 }
@@ -57,7 +64,8 @@ EXPORTED int poll(struct pollfd *fds, nfds_t count, int timeout)
 EXPORTED int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
 		   const sigset_t *mask)
 {
-	int ret = poll_any(fds, count, to_ms(timeout), mask);
+	int ret =
+		is_bad(timeout) ? STAND_IN_NOT_NEEDED : poll_any(fds, count, to_ms(timeout), mask);
 
 	return ret == STAND_IN_NOT_NEEDED ? real_ppoll(fds, count, timeout, mask) : ret;
 }
@@ -78,8 +86,9 @@ EXPORTED int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t ro
 EXPORTED int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
 			 const sigset_t *mask, size_t room)
 {
-	int ret = room / sizeof(*fds) < count ? STAND_IN_NOT_NEEDED
-					      : poll_any(fds, count, to_ms(timeout), mask);
+	int ret = room / sizeof(*fds) < count || is_bad(timeout)
+			  ? STAND_IN_NOT_NEEDED
+			  : poll_any(fds, count, to_ms(timeout), mask);
 
 	return ret == STAND_IN_NOT_NEEDED ? real___ppoll_chk(fds, count, timeout, mask, room) : ret;
 }

@@ -102,9 +102,8 @@ static int select_any(int count, const struct sets *sets, int timeout_ms, const 
 
 static int to_ms(int64_t seconds, int64_t nanoseconds)
 {
-	return seconds < 0 || seconds >= INT_MAX / 1000
-		       ? INT_MAX
-		       : (int)(seconds * 1000 + (nanoseconds + 999999) / 1000000);
+	return seconds >= INT_MAX / 1000 ? INT_MAX
+					 : (int)(seconds * 1000 + (nanoseconds + 999999) / 1000000);
 }
 
 /* select() tells the application how much of the time is left. */
@@ -125,7 +124,9 @@ EXPORTED int select(int count, fd_set *in, fd_set *out, fd_set *other, struct ti
 	struct sets sets = {in, out, other};
 	struct timespec start;
 
-	if (!has_listener(count, &sets))
+	/* The kernel refuses a negative time, and is to do so itself. */
+	if (!has_listener(count, &sets) ||
+	    (timeout && (timeout->tv_sec < 0 || timeout->tv_usec < 0)))
 		return real_select(count, in, out, other, timeout);
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	int wait = timeout ? to_ms(timeout->tv_sec, (int64_t)timeout->tv_usec * 1000) : -1;
@@ -142,7 +143,8 @@ EXPORTED int pselect(int count, fd_set *in, fd_set *out, fd_set *other,
 {
 	struct sets sets = {in, out, other};
 
-	if (!has_listener(count, &sets))
+	if (!has_listener(count, &sets) ||
+	    (timeout && (timeout->tv_sec < 0 || timeout->tv_nsec < 0)))
 		return real_pselect(count, in, out, other, timeout, mask);
 	int wait = timeout ? to_ms(timeout->tv_sec, timeout->tv_nsec) : -1;
 	int ret = select_any(count, &sets, wait, mask);
