@@ -78,10 +78,13 @@ share() {
 		jq -r --arg leg "$1" '.[$leg] | "\(.total) \(.share)"'
 }
 
-# share_is LEG TOTAL LOW HIGH: percent, inclusive. Tells what it saw. (Load may add one or two.)
+# share_is LEG TOTAL LOW HIGH: percent, inclusive. Tells what it saw, and what the shim says of it.
+# (Load may add one or two.)
 share_is() {
 	_share=$(share "$1")
 	echo "$1: total and percent aligned: $_share; wanted $2 and $3 to $4"
-	[ "$_share" ] && echo "$_share" |
-		awk -v n="$2" -v low="$3" -v high="$4" '{ exit !($1 >= n && $1 <= n + 2 && $2 >= low && $2 <= high) }'
+	[ "$_share" ] && echo "$_share" | awk -v n="$2" -v low="$3" -v high="$4" \
+		'{ exit !($1 >= n && $1 <= n + 2 && $2 >= low && $2 <= high) }' && return
+	rssshim stat "$(master)" 2> /dev/null
+	return 1
 }
