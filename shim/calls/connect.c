@@ -4,12 +4,14 @@
 #include "shim/group/listener.h"
 #include "shim/process/fd_table.h"
 #include "shim/process/runtime.h"
+#include "shim/stat/stat.h"
 
 EXPORTED int connect(int fd, const struct sockaddr *address, socklen_t length)
 {
 	struct fd_word word = fd_get(fd);
 
-	if (word.kind == FD_SOCKET && runtime_on() && runtime_policy()->connect_steer)
+	if (word.kind == FD_SOCKET && runtime_on() && runtime_policy()->connect_steer &&
+	    !stat_is_off())
 		return connect_steered(fd, address, length, word.value, real_connect);
 
 	int ret = real_connect(fd, address, length);

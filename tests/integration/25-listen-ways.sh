@@ -48,6 +48,7 @@ nginx_way() { # NAME LISTEN-OPTIONS
 	judge "$1, plain" 350 650 "--request /" "$NGINX_PID"
 	nginx_down
 	nginx_up "${SHIM[@]}"
+	sleep 1 # workers pin themselves and begin to watch after the port is open
 	judge "$1" 1000 1000 "--request /" "$NGINX_PID"
 	nginx_down
 }
@@ -75,7 +76,7 @@ haproxy_way() { # NAME BIND-OPTIONS
 	haproxy_conf "$2"
 	spawn_dut haproxy-plain haproxy -f "$WORLD_DIR/haproxy.cfg"
 	wait_port dut 8080
-	judge "$1, plain" 200 800 "--request /" "$SPAWNED"
+	judge "$1, plain" 150 850 "--request /" "$SPAWNED"
 	kill "$SPAWNED"
 	wait_gone "$SPAWNED"
 	spawn_dut haproxy "${SHIM[@]}" haproxy -f "$WORLD_DIR/haproxy.cfg"
