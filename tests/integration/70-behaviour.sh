@@ -5,7 +5,7 @@
 # the constructor of a library, and from a signal handler.
 #
 # tests/behaviour/open lists what is known to differ, "HARNESS PROGRAM why": tried all the same, and
-# a failure where it does not differ any more.
+# said where it does not differ any more; some of it depends on timing.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
 why=$(bench_lacks) && skip_all "$why"
@@ -48,7 +48,8 @@ judge_all() { # HARNESS COMMAND ARG...
 		if [[ $status = 0 && $said = SKIP* ]]; then
 			skip "$harness: $name" "${said#SKIP }"
 		elif [ "$status" = 0 ] && [ -n "$known" ]; then
-			not_ok "$harness: $name" "passes, but is listed in tests/behaviour/open: $known"
+			pass "$harness: $name"
+			diag "listed in tests/behaviour/open, and passes here: $known"
 		elif [ "$status" = 0 ]; then
 			pass "$harness: $name"
 		elif [ -n "$known" ]; then
