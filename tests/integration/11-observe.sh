@@ -19,6 +19,7 @@ ask() { # NAME PORT COUNT
 try() { # KIND PORT COUNT
 	spawn_dut "$1" python3 "$BENCH_ROOT/tests/lib/servers.py" "$1" "$2" 0 1
 	server=$SPAWNED
+	[ "$1" = epoll ] && epoll_server=$server
 	wait_port dut "$2"
 	ask "$@"
 	observe --list --listen "$2" "$server" >"$WORLD_DIR/$1.list"
@@ -39,6 +40,10 @@ for kind in epoll nested poll select block fork; do
 			"$WORLD_DIR/$kind.list")" "$kind: aligned where packet and thread CPU are the same"
 done
 between "$(jq .share "$WORLD_DIR/epoll.json")" 10 90 "connections dealt out in turn are not all aligned"
+
+# Where CPU 1 has no queue, the thread pinned to it is no home.
+is "$("$BUILD/observe" --cpus 0,2 --json "$epoll_server" | jq -c '[.total, .aligned + .misaligned, .unpinned]')" \
+	"[40,20,20]" "a thread pinned to a CPU without a queue counts as unpinned"
 
 try shared $((port += 1)) 40
 is "$(jq -c '[.total, .aligned, .unknown]' "$WORLD_DIR/shared.json")" "[40,0,40]" \

@@ -12,10 +12,9 @@ static bool pinned(const struct thread *t)
 {
 	cpu_set_t both;
 
+	/* A thread that may also run, or only runs, where nothing is received has no home: nothing
+	 * could be aligned with it, and nothing it serves is anybody's mistake. */
 	CPU_AND(&both, &t->mask, &opt.cpus);
-	/* Off all receive queues is no home either, but it is a decision: misaligned, then. */
-	if (!CPU_COUNT(&both))
-		return true;
 	return CPU_EQUAL(&both, &t->mask) && CPU_COUNT(&both) < CPU_COUNT(&opt.cpus);
 }
 
