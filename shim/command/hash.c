@@ -1,10 +1,10 @@
+#include "shim/command/flow_question.h"
 #include "shim/command/flow_text.h"
 #include "shim/command/verbs.h"
 #include "shim/decide/arrival.h"
 #include "shim/policy/policy.h"
 #include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 struct hash_options {
@@ -58,8 +58,9 @@ static bool read_options(struct arrival *a, const struct hash_options *options)
 }
 
 /* Returns NULL, or what is wrong. */
-static const char *print_hash(const struct arrival *a, const char *remote, const char *local)
+static const char *print_hash(const void *arrival, const char *remote, const char *local)
 {
+	const struct arrival *a = arrival;
 	struct flow flow;
 	const char *wrong = flow_parse(&flow, remote, local, true);
 	uint32_t hash;
@@ -70,32 +71,6 @@ static const char *print_hash(const struct arrival *a, const char *remote, const
 		return "the key is too short for IPv6 (40 bytes, 36 for addresses alone)";
 	printf("0x%08x\n", hash);
 	return NULL;
-}
-
-static int hash_lines(const struct arrival *a)
-{
-	char *line = NULL;
-	size_t size = 0;
-	unsigned number = 0;
-	const char *wrong = NULL;
-
-	while (!wrong && getline(&line, &size, stdin) >= 0) {
-		static const char blank[] = " \t\r\n";
-		char *rest = NULL;
-		char *remote = strtok_r(line, blank, &rest);
-		char *local = strtok_r(NULL, blank, &rest);
-
-		number++;
-		if (!remote)
-			continue;
-		wrong = local && !strtok_r(NULL, blank, &rest)
-				? print_hash(a, remote, local)
-				: "not a pair: REMOTE LOCAL, such as 192.0.2.1:80 192.0.2.2:3000";
-	}
-	free(line);
-	if (wrong)
-		fprintf(stderr, "rssshim hash: line %u: %s\n", number, wrong);
-	return wrong ? 1 : 0;
 }
 
 int verb_hash(int argc, char **argv)
@@ -129,7 +104,7 @@ int verb_hash(int argc, char **argv)
 	if (!read_options(&arrival, &options))
 		return 2;
 	if (!options.remote)
-		return hash_lines(&arrival);
+		return flow_lines("hash", print_hash, &arrival);
 
 	const char *wrong = print_hash(&arrival, options.remote, options.local);
 

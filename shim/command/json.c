@@ -50,10 +50,25 @@ void json_number(const char *key, uint64_t value)
 	printf("%" PRIu64, value);
 }
 
+void json_known(const char *key, long value)
+{
+	begin(key);
+	if (value < 0)
+		fputs("null", stdout);
+	else
+		printf("%ld", value);
+}
+
 void json_tenths(const char *key, unsigned value)
 {
 	begin(key);
 	printf("%u.%u", value / 10, value % 10);
+}
+
+void json_share(const char *key, uint64_t part, uint64_t whole)
+{
+	begin(key);
+	printf("%.4f", (double)part / (double)whole);
 }
 
 void json_bool(const char *key, bool value)

@@ -1,75 +1,36 @@
+#include "shim/command/json.h"
 #include "shim/command/nic.h"
 #include <stdio.h>
 #include <string.h>
 
-static void key(const char *name)
-{
-	printf(", \"%s\": ", name);
-}
-
-static void boolean(const char *name, bool value)
-{
-	key(name);
-	printf("%s", value ? "true" : "false");
-}
-
-static void number(const char *name, long value)
-{
-	key(name);
-	printf("%ld", value);
-}
-
-/* Names of interfaces and drivers may hold anything but '/' and blanks. */
-static void string(const char *name, const char *value)
-{
-	key(name);
-	putchar('"');
-	for (; *value; value++) {
-		unsigned char c = (unsigned char)*value;
-
-		if (c == '"' || c == '\\')
-			printf("\\%c", c);
-		else if (c < 0x20 || c >= 0x7f)
-			printf("\\u%04x", c);
-		else
-			putchar(c);
-	}
-	putchar('"');
-}
-
 static void reason(const char *name, bool yes, enum nic_reason why)
 {
 	if (!yes)
-		string(name, nic_reason_name(why));
+		json_string(name, nic_reason_name(why));
 }
 
-static void numbers16(const char *name, const uint16_t *values, unsigned count)
+static void numbers(const char *name, const uint16_t *values, unsigned count)
 {
-	key(name);
-	putchar('[');
+	json_open(name, '[');
 	for (unsigned i = 0; i < count; i++)
-		printf("%s%u", i ? ", " : "", values[i]);
-	putchar(']');
+		json_number(NULL, values[i]);
+	json_close(']');
 }
 
-/* What is not known (-1) is null. */
-static void signed_numbers(const char *name, const int16_t *values, unsigned count)
+static void known_numbers(const char *name, const int16_t *values, unsigned count)
 {
-	key(name);
-	putchar('[');
+	json_open(name, '[');
 	for (unsigned i = 0; i < count; i++)
-		printf(values[i] < 0 ? "%snull" : "%s%d", i ? ", " : "", values[i]);
-	putchar(']');
+		json_known(NULL, values[i]);
+	json_close(']');
 }
 
-static void interrupts(const struct nic_view *view)
+static void print_interrupts(const struct nic_view *view)
 {
-	key("queue_irqs");
-	putchar('[');
+	json_open("queue_irqs", '[');
 	for (unsigned i = 0; i < view->arrival.queue_count; i++)
-		printf(view->queue_irq[i] < 0 ? "%snull" : "%s%d", i ? ", " : "",
-		       view->queue_irq[i]);
-	putchar(']');
+		json_known(NULL, view->queue_irq[i]);
+	json_close(']');
 }
 
 static void print_hash(const struct nic_view *view)
@@ -79,59 +40,57 @@ static void print_hash(const struct nic_view *view)
 
 	for (int i = 0; i < hash->key_len; i++)
 		sprintf(text + strlen(text), "%s%02x", i ? ":" : "", hash->key[i]);
-	string("function", hash_function_name(hash->function));
-	string("transform", hash_transform_name(hash->transform));
+	json_string("function", hash_function_name(hash->function));
+	json_string("transform", hash_transform_name(hash->transform));
 	if (view->fact[VALUE_FIELDS].origin != ORIGIN_UNKNOWN) {
-		string("fields_ipv4", hash_fields_name(hash->fields[0]));
-		string("fields_ipv6", hash_fields_name(hash->fields[1]));
+		json_string("fields_ipv4", hash_fields_name(hash->fields[0]));
+		json_string("fields_ipv6", hash_fields_name(hash->fields[1]));
 	}
 	if (hash->key_len)
-		string("key", text);
-	numbers16("table", view->arrival.table.queue, view->arrival.table.size);
+		json_string("key", text);
+	numbers("table", view->arrival.table.queue, view->arrival.table.size);
 }
 
 static void print_origins(const struct nic_view *view)
 {
-	key("origins");
+	json_open("origins", '{');
 	for (int value = 0; value < NIC_VALUES; value++) {
 		const struct nic_fact *fact = &view->fact[value];
-		const char *word = fact->origin == ORIGIN_UNKNOWN && fact->error
-					   ? strerror(-fact->error)
-					   : nic_origin_name((enum nic_origin)fact->origin);
+		const char *word = nic_origin_name((enum nic_origin)fact->origin);
+		char why[128];
 
-		printf("%s\"%s\": \"%s%s\"", value ? ", " : "{",
-		       nic_value_name((enum nic_value)value),
-		       fact->origin == ORIGIN_UNKNOWN && fact->error ? "unknown: " : "", word);
+		if (fact->origin == ORIGIN_UNKNOWN && fact->error) {
+			snprintf(why, sizeof(why), "unknown: %s", strerror(-fact->error));
+			word = why;
+		}
+		json_string(nic_value_name((enum nic_value)value), word);
 	}
-	putchar('}');
+	json_close('}');
 }
 
 static void print_lowers(const struct nic_view *view, const struct nic_set *set)
 {
-	key("lowers");
-	putchar('[');
+	json_open("lowers", '[');
 	for (unsigned i = 0; i < view->lower_count; i++) {
 		const struct nic_view *lower = nic_by_index(set, view->lower[i]);
 
-		printf("%s\"%s\"", i ? ", " : "", lower ? lower->name : "?");
+		json_string(NULL, lower ? lower->name : "?");
 	}
-	putchar(']');
+	json_close(']');
 }
 
 static void print_softirqs(const struct softirqs *softirqs)
 {
-	bool any = false;
+	char cpu_text[16];
 
-	key("net_rx_softirq_share");
-	putchar('{');
+	json_open("net_rx_softirq_share", '{');
 	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
 		if (!softirqs->cpu[cpu])
 			continue;
-		printf("%s\"%d\": %.4f", any ? ", " : "", cpu,
-		       (double)softirqs->cpu[cpu] / (double)softirqs->total);
-		any = true;
+		snprintf(cpu_text, sizeof(cpu_text), "%d", cpu);
+		json_share(cpu_text, softirqs->cpu[cpu], softirqs->total);
 	}
-	putchar('}');
+	json_close('}');
 }
 
 static void print_view(const struct nic_set *set, const struct nic_view *view,
@@ -140,57 +99,55 @@ static void print_view(const struct nic_set *set, const struct nic_view *view,
 	const struct arrival *arrival = &view->arrival;
 	char cpus[256];
 
-	printf("{\"ifindex\": %u", view->ifindex);
-	string("name", view->name);
-	string("kind", nic_kind_name(view->kind));
-	string("driver", view->driver);
-	boolean("up", view->up);
+	json_open(NULL, '{');
+	json_number("ifindex", view->ifindex);
+	json_string("name", view->name);
+	json_string("kind", nic_kind_name(view->kind));
+	json_string("driver", view->driver);
+	json_bool("up", view->up);
 	if (view->numa_node >= 0)
-		number("numa_node", view->numa_node);
+		json_number("numa_node", (uint64_t)view->numa_node);
 	print_lowers(view, set);
-	boolean("spreads", view->spreads);
+	json_bool("spreads", view->spreads);
 	reason("spreads_not", view->spreads, view->spreads_not);
-	boolean("predictable_ipv4", view->predictable[0]);
+	json_bool("predictable_ipv4", view->predictable[0]);
 	reason("predictable_not_ipv4", view->predictable[0], view->predictable_not[0]);
-	boolean("predictable_ipv6", view->predictable[1]);
+	json_bool("predictable_ipv6", view->predictable[1]);
 	reason("predictable_not_ipv6", view->predictable[1], view->predictable_not[1]);
-	boolean("doubtful", view->doubtful);
-	boolean("multi_queue", view->multi_queue);
+	json_bool("doubtful", view->doubtful);
+	json_bool("multi_queue", view->multi_queue);
 	print_hash(view);
-	number("queues", arrival->queue_count);
-	number("tx_queues", view->tx_count);
-	signed_numbers("queue_cpus", arrival->queue_cpu, arrival->queue_count);
-	signed_numbers("tx_cpus", view->tx_cpu, view->tx_count);
-	interrupts(view);
-	numbers16("rps_cpus", arrival->rps.cpu, arrival->rps.count);
-	boolean("rps_differs", view->rps_differs);
-	boolean("rx_hash", view->rx_hash);
-	boolean("flow_director", view->flow_director);
-	boolean("ntuple", view->ntuple);
-	boolean("rfs", view->rfs);
-	boolean("accelerated_rfs", view->accelerated_rfs);
-	boolean("threaded_napi", view->threaded_napi);
-	boolean("learn", view->learn);
-	number("rules", view->rules);
-	number("contexts", view->contexts);
-	string("cpus", cpu_set_text(&view->cpus, cpus, sizeof(cpus)));
+	json_number("queues", arrival->queue_count);
+	json_number("tx_queues", view->tx_count);
+	known_numbers("queue_cpus", arrival->queue_cpu, arrival->queue_count);
+	known_numbers("tx_cpus", view->tx_cpu, view->tx_count);
+	print_interrupts(view);
+	numbers("rps_cpus", arrival->rps.cpu, arrival->rps.count);
+	json_bool("rps_differs", view->rps_differs);
+	json_bool("rx_hash", view->rx_hash);
+	json_bool("flow_director", view->flow_director);
+	json_bool("ntuple", view->ntuple);
+	json_bool("rfs", view->rfs);
+	json_bool("accelerated_rfs", view->accelerated_rfs);
+	json_bool("threaded_napi", view->threaded_napi);
+	json_bool("learn", view->learn);
+	json_number("rules", view->rules);
+	json_number("contexts", view->contexts);
+	json_string("cpus", cpu_set_text(&view->cpus, cpus, sizeof(cpus)));
 	print_softirqs(softirqs);
 	print_origins(view);
-	putchar('}');
+	json_close('}');
 }
 
 void nic_print_json(const struct nic_set *set, const struct nic_view *only,
 		    const struct softirqs *softirqs)
 {
-	if (only) {
-		print_view(set, only, softirqs);
-	} else {
-		putchar('[');
-		for (unsigned i = 0; i < set->count; i++) {
-			printf("%s", i ? ",\n " : "");
+	if (!only)
+		json_open(NULL, '[');
+	for (unsigned i = 0; i < set->count; i++)
+		if (!only || only == &set->view[i])
 			print_view(set, &set->view[i], softirqs);
-		}
-		putchar(']');
-	}
-	putchar('\n');
+	if (!only)
+		json_close(']');
+	json_end();
 }

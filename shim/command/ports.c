@@ -1,9 +1,8 @@
 #include "shim/decide/ports.h"
+#include "shim/command/flow_question.h"
 #include "shim/command/flow_text.h"
 #include "shim/command/verbs.h"
-#include "shim/nic/nic_arrival.h"
 #include "shim/policy/start.h"
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,42 +112,20 @@ static int answer(const struct arrival *arrival, const struct flow *flow, unsign
 
 int verb_ports(int argc, char **argv)
 {
-	static const struct option long_options[] = {{"nic", required_argument, NULL, 'n'},
-						     {"conf", required_argument, NULL, 'c'},
-						     {"remote", required_argument, NULL, 'r'},
-						     {"local", required_argument, NULL, 'l'},
-						     {"cpu", required_argument, NULL, 'p'},
-						     {"range", required_argument, NULL, 'g'},
-						     {0}};
-	const char *nic = NULL, *conf = NULL, *remote = NULL, *local = NULL, *cpu = NULL;
-	const char *range_option = NULL;
+	const char *cpu = NULL, *range_option = NULL;
+	const struct flow_option own[] = {{"cpu", true, &cpu}, {"range", true, &range_option}};
+	struct flow_question question;
 	static struct arrival arrival;
 	struct policy_range range;
 	struct flow flow;
-	char why[512];
 	char *end;
-	int option;
 
-	while ((option = getopt_long(argc, argv, "", long_options, NULL)) >= 0) {
-		if (option == 'n')
-			nic = optarg;
-		else if (option == 'c')
-			conf = optarg;
-		else if (option == 'r')
-			remote = optarg;
-		else if (option == 'l')
-			local = optarg;
-		else if (option == 'p')
-			cpu = optarg;
-		else if (option == 'g')
-			range_option = optarg;
-		else
-			return verb_usage("ports");
-	}
-	if (optind < argc || !nic || !remote || !local || !cpu)
+	if (!flow_question_read(&question, argc, argv, own, 2))
+		return 2;
+	if (!question.nic || !question.remote || !question.local || !cpu)
 		return verb_usage("ports");
 
-	const char *wrong = flow_parse(&flow, remote, local, false);
+	const char *wrong = flow_parse(&flow, question.remote, question.local, false);
 	unsigned long number = strtoul(cpu, &end, 10);
 
 	if (!wrong && (*cpu < '0' || *cpu > '9' || *end || number >= RSS_CPUS_MAX))
@@ -157,13 +134,9 @@ int verb_ports(int argc, char **argv)
 		fprintf(stderr, "rssshim ports: %s\n", wrong);
 		return 2;
 	}
-	int error = nic_arrival_load(nic, conf, &arrival, why, sizeof(why));
-
-	if (*why)
-		fprintf(stderr, "rssshim ports: %s\n", why);
-	if (error)
+	if (!flow_question_arrival(&question, "ports", &arrival))
 		return 1;
-	if (!find_range(&range, range_option, conf))
+	if (!find_range(&range, range_option, question.conf))
 		return 2;
 	return answer(&arrival, &flow, (unsigned)number, &range);
 }

@@ -1,26 +1,24 @@
+#include "shim/command/flow_question.h"
 #include "shim/command/flow_text.h"
+#include "shim/command/json.h"
 #include "shim/command/verbs.h"
-#include "shim/nic/nic_arrival.h"
-#include <getopt.h>
 #include <stdio.h>
-
-static void print_json_number(const char *name, int value, const char *end)
-{
-	if (value < 0)
-		printf("\"%s\": null%s", name, end);
-	else
-		printf("\"%s\": %d%s", name, value, end);
-}
 
 static void print_json(const struct arrival_place *place)
 {
+	char hash[16];
+
+	snprintf(hash, sizeof(hash), "0x%08x", place->hash);
+	json_open(NULL, '{');
 	if (place->hashed)
-		printf("{\"hash\": \"0x%08x\", ", place->hash);
+		json_string("hash", hash);
 	else
-		printf("{\"hash\": null, ");
-	print_json_number("bucket", place->bucket, ", ");
-	print_json_number("queue", place->queue, ", ");
-	print_json_number("cpu", place->cpu, "}\n");
+		json_known("hash", -1);
+	json_known("bucket", place->bucket);
+	json_known("queue", place->queue);
+	json_known("cpu", place->cpu);
+	json_close('}');
+	json_end();
 }
 
 static void print_number(const char *name, int value)
@@ -42,48 +40,54 @@ static void print_text(const struct arrival_place *place)
 	print_number("cpu", place->cpu);
 }
 
+struct lines {
+	const struct arrival *arrival;
+	bool json;
+};
+
+/* One of many: the CPU alone. */
+static const char *print_line(const void *context, const char *remote, const char *local)
+{
+	const struct lines *lines = context;
+	struct flow flow;
+	const char *wrong = flow_parse(&flow, remote, local, true);
+
+	if (wrong)
+		return wrong;
+	struct arrival_place place = arrival_of(lines->arrival, &flow);
+	if (lines->json)
+		print_json(&place);
+	else if (place.cpu < 0)
+		puts("unknown");
+	else
+		printf("%d\n", place.cpu);
+	return NULL;
+}
+
 int verb_predict(int argc, char **argv)
 {
-	static const struct option long_options[] = {
-		{"nic", required_argument, NULL, 'n'},    {"conf", required_argument, NULL, 'c'},
-		{"remote", required_argument, NULL, 'r'}, {"local", required_argument, NULL, 'l'},
-		{"json", no_argument, NULL, 'j'},         {0}};
-	const char *nic = NULL, *conf = NULL, *remote = NULL, *local = NULL;
+	const char *json = NULL;
+	const struct flow_option own[] = {{"json", false, &json}};
+	struct flow_question question;
 	static struct arrival arrival;
 	struct flow flow;
-	char why[512];
-	bool json = false;
-	int option;
 
-	while ((option = getopt_long(argc, argv, "", long_options, NULL)) >= 0) {
-		if (option == 'n')
-			nic = optarg;
-		else if (option == 'c')
-			conf = optarg;
-		else if (option == 'r')
-			remote = optarg;
-		else if (option == 'l')
-			local = optarg;
-		else if (option == 'j')
-			json = true;
-		else
-			return verb_usage("predict");
-	}
-	if (optind < argc || !nic || !remote || !local)
+	if (!flow_question_read(&question, argc, argv, own, 1))
+		return 2;
+	if (!question.nic || !question.remote != !question.local)
 		return verb_usage("predict");
 
-	const char *wrong = flow_parse(&flow, remote, local, true);
+	const char *wrong =
+		question.remote ? flow_parse(&flow, question.remote, question.local, true) : NULL;
 
 	if (wrong) {
 		fprintf(stderr, "rssshim predict: %s\n", wrong);
 		return 2;
 	}
-	int error = nic_arrival_load(nic, conf, &arrival, why, sizeof(why));
-
-	if (*why)
-		fprintf(stderr, "rssshim predict: %s\n", why);
-	if (error)
+	if (!flow_question_arrival(&question, "predict", &arrival))
 		return 1;
+	if (!question.remote)
+		return flow_lines("predict", print_line, &(struct lines){&arrival, json});
 
 	struct arrival_place place = arrival_of(&arrival, &flow);
 

@@ -12,8 +12,8 @@
 	VERB(options, "[--ini | --man]", "every key, as a table, a policy file or a manual page")  \
 	VERB(hash, "--key HEX [--transform T] [--fields F] [--remote IP:PORT --local IP:PORT]",    \
 	     "the Toeplitz hash of a flow, or of each line `REMOTE LOCAL` of the input")           \
-	VERB(predict, "--nic DEV [--conf FILE] --remote IP:PORT --local IP:PORT [--json]",         \
-	     "bucket, queue and CPU that the packets of a flow arrive on")                         \
+	VERB(predict, "--nic DEV [--conf FILE] [--remote IP:PORT --local IP:PORT] [--json]",       \
+	     "bucket, queue and CPU that a flow arrives on; of each input line, the CPU")          \
 	VERB(ports, "--nic DEV [--conf FILE] --remote IP:PORT --local IP --cpu N [--range LO-HI]", \
 	     "the source ports that bring the replies to a CPU")                                   \
 	VERB(nic, "[DEV] [--conf FILE] [--json]",                                                  \

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stddef.h>
+#include <string.h>
 
 static struct group groups[GROUPS_MAX];
 
@@ -449,6 +450,24 @@ struct slot_set group_waiting(const struct group *group)
 	return waiting;
 }
 
+/* Whether a thread may run on every CPU that receives: then it is nobody's home. Of queues whose
+ * CPUs are not all known, the one known is no such set. */
+static bool covers_arrivals(const struct ledger *ledger, const cpu_set_t *mask)
+{
+	uint64_t allowed[CPU_SETSIZE / 64];
+	int count = 0;
+
+	_Static_assert(sizeof(allowed) == sizeof(*mask), "words of 64 CPUs");
+	memcpy(allowed, mask, sizeof(allowed));
+	for (unsigned w = 0; w < CPU_SETSIZE / 64; w++) {
+		uint64_t arrivals = ledger->arrivals[w];
+		if (arrivals & ~allowed[w])
+			return false;
+		count += __builtin_popcountll(arrivals);
+	}
+	return count > 1;
+}
+
 struct slot_set group_home(const struct group *group, const cpu_set_t *mask)
 {
 	const struct ledger *ledger = group->ledger;
@@ -461,5 +480,6 @@ struct slot_set group_home(const struct group *group, const cpu_set_t *mask)
 			count++;
 		}
 	}
-	return count < group->slot_count ? home : (struct slot_set){0};
+	return count < group->slot_count && !covers_arrivals(ledger, mask) ? home
+									   : (struct slot_set){0};
 }

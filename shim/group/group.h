@@ -94,6 +94,6 @@ void group_publish_if_changed(struct group *group);
 /* Slots whose members have connections waiting: one system call. */
 struct slot_set group_waiting(const struct group *group);
 
-/* The slots whose CPUs are in a thread's mask; none where the mask does not pin the thread to a
- * part of the group's CPUs. */
+/* The slots whose CPUs are in a thread's mask; none where the mask pins the thread neither to a part
+ * of the group's CPUs nor to a part of those that receive at present. */
 struct slot_set group_home(const struct group *group, const cpu_set_t *mask);

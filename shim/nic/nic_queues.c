@@ -212,12 +212,31 @@ static int queues_by_name(struct queue_map *map, const struct nic_view *view,
 	return error ? error : all.found ? 0 : -ENOENT;
 }
 
+/* What tells where an interrupt or a thread runs. */
+struct placement {
+	const struct nic_sources *sources;
+	cpu_set_t online;
+};
+
+static struct placement placement_of(const struct nic_sources *sources)
+{
+	struct path path = path_of("devices/system/cpu/online");
+	struct placement placement = {.sources = sources};
+
+	if (procfs_cpu_list(sources->sys, &path, &placement.online) < 0 ||
+	    !CPU_COUNT(&placement.online))
+		memset(&placement.online, 0xff, sizeof(placement.online));
+	return placement;
+}
+
 /* An affinity of one CPU is the answer, even where the vector is still programmed for another one:
  * a move waits for the next interrupt where there is no interrupt remapping, and until then the
  * effective affinity is where packets will no longer arrive. Of several CPUs the kernel chose the
- * effective one, unless a move away from that is waiting. */
-static int cpu_of_irq(int32_t irq, const struct nic_sources *sources)
+ * effective one, unless a move away from that is waiting. A CPU that was unplugged stays in the
+ * affinity, while its interrupts are served elsewhere. */
+static int cpu_of_irq(int32_t irq, const struct placement *placement)
 {
+	const struct nic_sources *sources = placement->sources;
 	struct path path = path_of("irq/");
 	cpu_set_t wanted;
 	cpu_set_t effective;
@@ -228,6 +247,7 @@ static int cpu_of_irq(int32_t irq, const struct nic_sources *sources)
 	stem = path.len;
 	path_add(&path, "/smp_affinity_list");
 	procfs_cpu_list(sources->proc, &path, &wanted);
+	CPU_AND(&wanted, &wanted, &placement->online);
 	cpu = cpu_set_single(&wanted);
 	if (cpu >= 0)
 		return cpu;
@@ -256,13 +276,13 @@ static int cpu_of_thread(int32_t thread, const struct nic_sources *sources)
 	return cpu_set_single(&cpus);
 }
 
-static int queue_cpu(int32_t irq, const struct nic_sources *sources)
+static int queue_cpu(int32_t irq, const struct placement *placement)
 {
-	return irq < 0 ? -1 : cpu_of_irq(irq, sources);
+	return irq < 0 ? -1 : cpu_of_irq(irq, placement);
 }
 
 static unsigned side_cpus(const struct queue_side *side, unsigned count, bool threaded,
-			  const struct nic_sources *sources, int16_t *cpus)
+			  const struct placement *placement, int16_t *cpus)
 {
 	unsigned known = 0;
 
@@ -270,9 +290,9 @@ static unsigned side_cpus(const struct queue_side *side, unsigned count, bool th
 		int cpu = -1;
 
 		if (side->thread[i] > 0)
-			cpu = cpu_of_thread(side->thread[i], sources);
+			cpu = cpu_of_thread(side->thread[i], placement->sources);
 		else if (!threaded)
-			cpu = queue_cpu(side->irq[i], sources);
+			cpu = queue_cpu(side->irq[i], placement);
 		cpus[i] = (int16_t)cpu;
 		known += cpu >= 0;
 	}
@@ -338,15 +358,17 @@ static bool any_told(const struct queue_side *side)
 bool nic_reread_queues(struct nic_view *view, const struct nic_view *before,
 		       const struct nic_sources *sources)
 {
+	struct placement placement;
 	bool known = false;
 
 	view->threaded_napi = is_threaded(view, sources);
 	if (view->threaded_napi || sources->detail || !nic_knows(view, VALUE_QUEUES))
 		return false;
+	placement = placement_of(sources);
 	for (unsigned i = 0; i < view->arrival.queue_count; i++) {
 		if (before->queue_irq[i] < 0)
 			return false;
-		view->arrival.queue_cpu[i] = (int16_t)queue_cpu(before->queue_irq[i], sources);
+		view->arrival.queue_cpu[i] = (int16_t)queue_cpu(before->queue_irq[i], &placement);
 		known |= view->arrival.queue_cpu[i] >= 0;
 	}
 	memcpy(view->queue_irq, before->queue_irq, sizeof(view->queue_irq));
@@ -358,6 +380,7 @@ bool nic_reread_queues(struct nic_view *view, const struct nic_view *before,
 
 void nic_read_queues(struct nic_view *view, const struct nic_sources *sources)
 {
+	struct placement placement = placement_of(sources);
 	enum nic_origin origin = ORIGIN_NETLINK;
 	struct queue_map map;
 	int error;
@@ -378,7 +401,7 @@ void nic_read_queues(struct nic_view *view, const struct nic_sources *sources)
 	if (!view->arrival.queue_count)
 		view->arrival.queue_count = map.rx.count;
 	memcpy(view->queue_irq, map.rx.irq, sizeof(view->queue_irq));
-	if (side_cpus(&map.rx, view->arrival.queue_count, view->threaded_napi, sources,
+	if (side_cpus(&map.rx, view->arrival.queue_count, view->threaded_napi, &placement,
 		      view->arrival.queue_cpu))
 		nic_known(view, VALUE_QUEUE_CPU, origin);
 	else if (queues_by_channel(view, sources))
@@ -386,6 +409,6 @@ void nic_read_queues(struct nic_view *view, const struct nic_sources *sources)
 	else
 		nic_unknown(view, VALUE_QUEUE_CPU, error);
 	if (sources->detail &&
-	    side_cpus(&map.tx, view->tx_count, view->threaded_napi, sources, view->tx_cpu))
+	    side_cpus(&map.tx, view->tx_count, view->threaded_napi, &placement, view->tx_cpu))
 		nic_known(view, VALUE_TX_CPU, origin);
 }

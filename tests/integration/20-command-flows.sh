@@ -63,6 +63,7 @@ refuses 2 'both must be' "two families" hash --key $MICROSOFT --remote 10.0.0.1:
 refuses 2 'too short for IPv6' "a key of 16 bytes with IPv6" \
 	hash --key ${MICROSOFT:0:32} --remote '[::2]:1' --local '[::1]:1'
 refuses 2 'usage: rssshim predict' "predict without a NIC" predict --remote 1.1.1.1:1 --local 1.1.1.1:1
+refuses 2 'usage: rssshim predict' "predict of half a flow" predict --nic lo --remote 1.1.1.1:1
 refuses 1 'no such interface' "an unknown NIC" \
 	predict --nic rsstest9 --remote 1.1.1.1:1 --local 1.1.1.2:1
 is "$(echo "10.0.0.1:1" | rssshim hash --key $MICROSOFT 2>&1)" \
@@ -108,6 +109,11 @@ for port in range(40000, 48000):
 		like "$(rssshim predict --nic rsstest0 --conf "$DIR/policy.ini" --remote "$to:443" \
 			--local "$from:$port" --json 2>/dev/null)" "\"cpu\": ${cpus##* }\}" \
 			"predict, $transform, $remote"
+		# All 8,000 at once: those of the CPU are the ports found above, and no others.
+		for port in {40000..47999}; do echo "$to:443 $from:$port"; done |
+			rssshim predict --nic rsstest0 --conf "$DIR/policy.ini" 2>/dev/null |
+			awk -v cpu="${cpus##* }" '$1 == cpu { print NR + 39999 }' >"$DIR/got"
+		ok "predict of 8,000 lines, $transform, $remote" cmp "$DIR/want" "$DIR/got"
 	done
 done
 refuses 1 'no receive queue' "a CPU that receives nothing" ports --nic rsstest0 \

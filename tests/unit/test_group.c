@@ -2,6 +2,7 @@
  * and the application's socket is as it was. */
 #include "shim/group/door.h"
 #include "shim/group/group.h"
+#include "shim/kernel/procfs.h"
 #include "shim/process/fd_table.h"
 #include "shim/process/own_fd.h"
 #include "shim/process/runtime.h"
@@ -431,4 +432,36 @@ Test(group, another_has_the_door)
 	cr_expect_eq(error, -EADDRINUSE);
 	cr_expect_eq(count_descriptors(), before);
 	own_fd_close(door);
+}
+
+static struct slot_set home_of_cpus(const struct group *group, const char *list)
+{
+	cpu_set_t mask;
+
+	cpu_list_parse(list, strlen(list), &mask);
+	return group_home(group, &mask);
+}
+
+/* Receiving CPUs come and go (queues, interrupts, unplugged CPUs) while the slots stay. */
+Test(group, home_is_a_part_of_the_cpus_that_receive)
+{
+	const char *why = "";
+	int error = 0;
+	struct group *group = build(false, &why, &error);
+	uint32_t ifindex = 1;
+	cpu_set_t arrivals;
+
+	cr_assert(group, "%s %d", why, error);
+	struct slot_set two = home_of_cpus(group, "0-1"), none = home_of_cpus(group, "0-3");
+	cr_expect(slot_in(&two, 0) && slot_in(&two, 1) && !slot_in(&two, 2));
+	cr_expect(slots_empty(&none), "free on all of them");
+
+	cpu_list_parse("0-1", 3, &arrivals);
+	ledger_set_nics(group->ledger, 1, &ifindex, &arrivals);
+	struct slot_set one = home_of_cpus(group, "1"), guest = home_of_cpus(group, "2-3");
+	none = home_of_cpus(group, "0-1");
+	cr_expect(slots_empty(&none), "free on all that receive");
+	cr_expect(slot_in(&one, 1) && !slot_in(&one, 0));
+	cr_expect(slot_in(&guest, 2) && slot_in(&guest, 3), "where nothing is received");
+	drop(group);
 }

@@ -239,6 +239,20 @@ Test(nic_queues, pending_move)
 	cr_expect_eq(view.arrival.queue_cpu[3], 3);
 }
 
+/* An unplugged CPU stays in the affinity; the kernel serves its interrupts elsewhere. */
+Test(nic_queues, unplugged_cpu)
+{
+	interrupts("interrupts-ena.txt");
+	affinities(28, 31, 4, "effective_affinity_list");
+	affinities(28, 31, 4, "smp_affinity_list");
+	tree_file(&tree, "0\n", "proc/irq/31/effective_affinity_list");
+	tree_file(&tree, "0-2\n", "sys/devices/system/cpu/online");
+	start("eth0", 4);
+	nic_read_queues(&view, &tree.sources);
+	cr_expect_eq(view.arrival.queue_cpu[2], 2);
+	cr_expect_eq(view.arrival.queue_cpu[3], 0, "CPU %d", view.arrival.queue_cpu[3]);
+}
+
 /* An interrupt that several CPUs take turns at has no CPU that could be steered to. */
 Test(nic_queues, several_cpus_for_an_interrupt)
 {

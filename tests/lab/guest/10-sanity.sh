@@ -1,6 +1,6 @@
 #!/bin/sh
-# The lab itself: the device is what the other tests take it for, and its packets arrive where an
-# independent reading of ethtool and /proc says. No shim is involved.
+# The lab itself: the device is what the other tests take it for. Whether its packets arrive where an
+# independent reading of ethtool and /proc says is for 15-changes. No shim is involved.
 . /lab/guest/lib.sh
 
 key_is_set() {
@@ -30,7 +30,3 @@ check "ethtool -x shows a table of 128, round robin over four queues" table_is_r
 check "ethtool -n hashes addresses and ports of tcp4" ports_are_hashed tcp4
 check "ethtool -n hashes addresses and ports of tcp6" ports_are_hashed tcp6
 check "each queue has an interrupt on a CPU of its own" a_cpu_a_queue
-for family in 4 6; do
-	check "1,000 inbound IPv$family flows arrive where predicted" rss observe 1000 in $family
-	check "1,000 outbound IPv$family flows are answered where predicted" rss observe 1000 out $family
-done
