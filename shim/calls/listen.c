@@ -3,6 +3,7 @@
 #include "shim/connect/destination.h"
 #include "shim/group/listener.h"
 #include "shim/kernel/socket.h"
+#include "shim/kernel/uncopyable.h"
 #include "shim/process/fd_table.h"
 #include "shim/process/runtime.h"
 #include "shim/stat/observe.h"
@@ -44,9 +45,30 @@ static void note(int fd, uint32_t bits)
 		fd_swap(fd, word, FD_SOCKET, word.value | bits);
 }
 
+static void note_if_same(int fd, uint32_t value, void *cookie)
+{
+	(void)value;
+	if (socket_cookie(fd) == *(uint64_t *)cookie)
+		note(fd, SOCKET_UNIQUE);
+}
+
+/* Of all its numbers: it may listen by another. */
+static void note_unique(int fd)
+{
+	struct fd_word word = fd_get(fd);
+	uint64_t cookie = socket_cookie(fd);
+
+	/* Where the socket came unseen, who knows what else was done to it. */
+	if (word.kind == FD_UNKNOWN || word.kind == FD_PLAIN)
+		fd_swap(fd, word, FD_SOCKET, SOCKET_APPLICATION);
+	fd_for_each(FD_SOCKET, note_if_same, &cookie);
+}
+
 static void note_option(int fd, int level, int name)
 {
-	if (level == IPPROTO_IP && name == IP_LOCAL_PORT_RANGE_OPTION)
+	if (uncopyable_option(level, name))
+		note_unique(fd);
+	else if (level == IPPROTO_IP && name == IP_LOCAL_PORT_RANGE_OPTION)
 		note(fd, SOCKET_RANGE);
 	else if (level == SOL_SOCKET && name == SO_MARK)
 		note(fd, SOCKET_MARK);
@@ -88,8 +110,11 @@ EXPORTED int shutdown(int fd, int how)
 
 EXPORTED int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 {
-	int ret = real_setsockopt(fd, level, name, value, length), listener = listener_known(fd);
+	int ret = real_setsockopt(fd, level, name, value, length), listener = -1;
 
+	/* One that has just arrived may have a group elsewhere, to be told of it. */
+	if (!ret && runtime_on())
+		listener = listener_of(fd);
 	if (!ret && listener >= 0)
 		listener_option_set(listener, level, name, value, length);
 	else if (!ret)

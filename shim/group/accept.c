@@ -34,8 +34,12 @@ static int from_member(struct attempt *attempt, unsigned slot)
 	if (ledger_hands_over(attempt->group->ledger))
 		return mailbox_take(attempt->group, slot, attempt->address, attempt->length,
 				    attempt->flags);
-	return attempt->real(attempt->group->member[slot], attempt->address, attempt->length,
-			     attempt->flags);
+	int member = attempt->group->member[slot];
+	int result = attempt->real(member, attempt->address, attempt->length, attempt->flags);
+	/* That the members' listening ended is told by the application's own socket, or nobody. */
+	if (result < 0 && errno == EINVAL && !socket_is_listening(member))
+		errno = EAGAIN;
+	return result;
 }
 
 /* One connection of the application's socket, or -1 with EAGAIN where it was handed over: then the

@@ -317,6 +317,15 @@ void group_unlisten(struct group *group)
 	ledger_changed(ledger);
 }
 
+void group_unsteer(const struct group *group)
+{
+	/* An index that no socket has. */
+	struct sock_filter nobody[] = {{.code = BPF_RET | BPF_K, .k = ~0u}};
+
+	if (group->ledger->rung == RUNG_PROGRAM)
+		reuseport_attach(group->member[0], nobody, 1);
+}
+
 void group_move_descriptor(int fd)
 {
 	struct self_guard guard;
@@ -334,21 +343,16 @@ void group_move_descriptor(int fd)
 	self_unlock(&guard);
 }
 
-void group_set_option(struct group *group, int level, int name, const void *value, socklen_t length)
+int group_set_option(struct group *group, int level, int name, const void *value, socklen_t length)
 {
-	int failed = 0;
+	int ret = 0;
 
 	/* What comes by mailbox was accepted by the application's own socket. */
 	if (ledger_hands_over(group->ledger))
-		return;
-	for (unsigned s = 0; s < group->slot_count; s++) {
-		int ret = socket_set(group->member[s], level, name, value, length);
-		failed = ret ? ret : failed;
-	}
-	if (failed)
-		log_warn("option %d/%d of a listener could not be set on its members (error %d): "
-			 "connections may differ in it",
-			 level, name, -failed);
+		return 0;
+	for (unsigned s = 0; !ret && s < group->slot_count; s++)
+		ret = socket_set(group->member[s], level, name, value, length);
+	return ret;
 }
 
 void group_follow_nics(struct group *group)

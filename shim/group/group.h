@@ -64,12 +64,15 @@ void group_listen(struct group *group, int backlog);
  * listening too, or they would go on taking connections nobody asked for. */
 void group_unlisten(struct group *group);
 
+/* The program leaves the choice to the kernel from now on. */
+void group_unsteer(const struct group *group);
+
 /* The application takes a number of ours: what stood there moves. */
 void group_move_descriptor(int fd);
 
-/* Repeats an option that the application set on its socket. */
-void group_set_option(struct group *group, int level, int name, const void *value,
-		      socklen_t length);
+/* Repeats an option that the application set on its socket. Returns 0, or -errno where a member
+ * refuses: then its connections would lack something. */
+int group_set_option(struct group *group, int level, int name, const void *value, socklen_t length);
 
 /* Tells the ledger where packets arrive, if that is not what it says. */
 void group_follow_nics(struct group *group);

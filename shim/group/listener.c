@@ -5,6 +5,7 @@
 #include "shim/kernel/log.h"
 #include "shim/kernel/reuseport.h"
 #include "shim/kernel/sys.h"
+#include "shim/kernel/uncopyable.h"
 #include "shim/process/fd_table.h"
 #include "shim/process/runtime.h"
 #include "shim/process/self.h"
@@ -96,17 +97,47 @@ static bool hands_over(void)
 	return runtime_policy()->migrate_mode != MIGRATE_OFF;
 }
 
+/* Whether a copy would let through connections that the socket itself would not. */
+static bool is_unique(int fd, bool listening)
+{
+	struct fd_word word = fd_get(fd);
+
+	return (word.kind == FD_SOCKET && word.value & SOCKET_UNIQUE) ||
+	       (listening && uncopyable_is(fd));
+}
+
+/* For good: all comes over the application's own sockets, as without the shim. */
+static void stand_aside(struct group *group, bool own_program, const char *why)
+{
+	if (atomic_exchange(&group->ledger->stand_aside, 1))
+		return;
+	if (!own_program)
+		group_unsteer(group);
+	group_unlisten(group);
+	log_warn("port %u: %s, the shim stands aside", socket_port(&group->address), why);
+}
+
 /* A group, or what comes next: mailboxes. Without an interface that spreads there is nothing to
  * hand over either. */
 static struct group *build_best(int fd, int backlog, bool listening, const char **why, int *error)
 {
-	struct group *group = group_build(fd, backlog, listening, why, error);
+	struct group *group = NULL;
 	const char *mailbox_why;
 	int mailbox_error;
 
+	if (is_unique(fd, listening)) {
+		*why = "a copy of its keys or policies";
+		*error = -EOPNOTSUPP;
+	} else {
+		group = group_build(fd, backlog, listening, why, error);
+	}
 	if (group || *error == -ENODEV || *error == -EADDRINUSE || !hands_over())
 		return group;
 	group = group_build_mailboxes(fd, &mailbox_why, &mailbox_error);
+	if (!group && mailbox_error == -ENODEV) {
+		*why = mailbox_why;
+		*error = mailbox_error;
+	}
 	if (group)
 		log_warn("port %u: %s refused (error %d): its connections come over the common "
 			 "queue and are handed over",
@@ -324,6 +355,8 @@ int listener_listen(int fd, int backlog, int (*real_listen)(int, int))
 	bool app_reuseport = socket_get_int(fd, SOL_SOCKET, SO_REUSEPORT, 0) == 1;
 	struct group *group = app_reuseport ? join_or_build(fd, backlog, false, &built)
 					    : build(fd, backlog, false);
+	if (group && !ledger_hands_over(group->ledger) && is_unique(fd, false))
+		stand_aside(group, false, "one of its listeners has keys or policies of its own");
 	int ret = real_listen(fd, backlog);
 	if (group && ret < 0 && !group->listeners) {
 		group_drop(group);
@@ -402,19 +435,20 @@ void listener_option_set(int number, int level, int name, const void *value, soc
 		/* The group needs it; the application reads back what it set. */
 		return;
 	}
-	if (is_own_steering(level, name)) {
-		struct self_guard guard;
+	const char *why = "the application steers its sockets itself";
+	struct self_guard guard;
+	bool own = is_own_steering(level, name);
+
+	if (!own && group_set_option(group, level, name, value, length))
+		why = "an option of its listener cannot be given to others";
+	else if (!own)
+		why = NULL;
+	if (why) {
 		self_lock(&guard);
-		group->ledger->stand_aside = 1;
-		group_unlisten(group);
+		stand_aside(group, own && name != SO_INCOMING_CPU, why);
 		self_unlock(&guard);
-		log_once(
-			LOG_LEVEL_WARN,
-			"port %u: the application steers its sockets itself, the shim stands aside",
-			socket_port(&group->address));
 		return;
 	}
-	group_set_option(group, level, name, value, length);
 	if (level == SOL_SOCKET && name == SO_RCVTIMEO)
 		listener_at(number)->timeout_ms = accept_timeout(group->member[0]);
 }

@@ -175,9 +175,26 @@ static int copy_filter(int from, int to)
 	return socket_set(to, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
 }
 
+/* Headers that go into every packet of a connection: of any length, and nobody's habit. */
+static int refuse_headers(int from)
+{
+	static const int names[] = {IPV6_HOPOPTS, IPV6_RTHDRDSTOPTS, IPV6_RTHDR, IPV6_DSTOPTS};
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		char headers[OPTION_BYTES_MAX];
+		socklen_t length = sizeof(headers);
+		if (!socket_get(from, IPPROTO_IPV6, names[i], headers, &length) && length)
+			return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
 static int copy_options(int from, int to)
 {
-	int ret = copy_filter(from, to);
+	int ret = refuse_headers(from);
+
+	if (!ret)
+		ret = copy_filter(from, to);
 
 	for (unsigned i = 0; !ret && i < sizeof(options) / sizeof(options[0]); i++)
 		ret = copy_option(from, to, options[i].level, options[i].name);

@@ -18,7 +18,7 @@ enum fd_kind {
 	FD_OURS,     /* the shim's own: invisible to the application */
 };
 
-/* What an application did with a TCP socket, so that connect() need not ask. */
+/* What an application did with a TCP socket, so that connect() need not ask and listen() knows. */
 enum socket_bits {
 	SOCKET_PORT = 1 << 0,    /* bound to a port of its choice */
 	SOCKET_ADDRESS = 1 << 1, /* bound to an address, the port left to the kernel */
@@ -27,6 +27,7 @@ enum socket_bits {
 	SOCKET_DEVICE = 1 << 4,  /* SO_BINDTODEVICE or the like */
 	SOCKET_MARK = 1 << 5,    /* SO_MARK */
 	SOCKET_CALLED = 1 << 6,  /* connect() was called */
+	SOCKET_UNIQUE = 1 << 7,  /* has what no copy of it would have, see kernel/uncopyable.h */
 	SOCKET_APPLICATION = (1 << 8) - 1,
 	/* Beyond, ours: to be looked at when closed, see connect/witness.c. */
 	SOCKET_WATCHED = 1 << 8,

@@ -458,6 +458,20 @@ Test(socket_clone, an_ebpf_filter_is_refused)
 	cr_expect_eq(count_descriptors(), before);
 }
 
+Test(socket_clone, headers_of_ipv6_are_refused)
+{
+	/* A router alert, and its padding. */
+	static const uint8_t hops[] = {0, 0, 5, 2, 0, 0, 1, 0};
+
+	family = AF_INET6;
+	int original = bound();
+	if (setsockopt(original, IPPROTO_IPV6, IPV6_HOPOPTS, hops, sizeof(hops)))
+		cr_skip_test("no CAP_NET_RAW here");
+	int before = count_descriptors();
+	cr_expect_eq(socket_clone(original), -EOPNOTSUPP);
+	cr_expect_eq(count_descriptors(), before);
+}
+
 /* --- refusals -----------------------------------------------------------------------------------
  */
 

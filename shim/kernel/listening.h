@@ -1,0 +1,12 @@
+/* The TCP sockets that listen in this network namespace, as inet_diag lists them. */
+#pragma once
+#include "shim/kernel/netlink.h"
+#include <linux/inet_diag.h>
+
+/* One of them, with what the kernel tells of it beyond the fixed part. */
+typedef void (*listening_fn)(void *context, const struct inet_diag_msg *socket,
+			     struct nl_attrs attrs);
+
+/* Calls visit for each of a family; info: with what only comes with INET_DIAG_INFO. Costs a dump
+ * over netlink. Returns 0, or -errno where the kernel does not tell. */
+int listening_each(int family, bool info, listening_fn visit, void *context);
