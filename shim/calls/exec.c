@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -35,11 +34,12 @@ static bool is_set_id(const char *path)
 static int execute_carrying(const struct request *request)
 {
 	char *environment[ENTRIES_MAX + 1];
-	char inherit[48];
+	char inherit[CARRY_TEXT_MAX];
 	char *const *envp = request->envp;
 	int before = errno, count;
+	bool same = runtime_on() && surroundings_is_own_program(request->path);
 
-	if (runtime_on() && surroundings_is_own_program(request->path)) {
+	if (same) {
 		count = surroundings_restore(envp, environment, ENTRIES_MAX);
 		envp = count < 0 ? envp : environment;
 	}
@@ -47,12 +47,11 @@ static int execute_carrying(const struct request *request)
 		errno = before;
 		return request->real(request->path, request->argv, envp);
 	}
-	struct carried carried = carry_out();
-	if (carried.manifest >= 0 &&
+	struct carried carried = carry_out(same);
+	if (carry_text(carried, inherit) &&
 	    (envp == environment || surroundings_restore(envp, environment, ENTRIES_MAX) >= 0)) {
 		for (count = 0; environment[count]; count++)
 			;
-		snprintf(inherit, sizeof(inherit), "RSSSHIM_INHERIT=%d", carried.manifest);
 		environment[count++] = inherit;
 		environment[count] = NULL;
 		envp = environment;

@@ -64,7 +64,10 @@ static void print_label(unsigned place, int width)
 /* 0 for nothing, 1 to SHADES - 1 from cold to hot. */
 static unsigned shade_of(uint64_t count, uint64_t highest)
 {
-	return count ? 1 + (unsigned)((double)(count - 1) * (SHADES - 1) / (double)highest) : 0;
+	if (!count)
+		return 0;
+	unsigned shade = 1 + (unsigned)((double)(count - 1) * (SHADES - 1) / (double)highest);
+	return shade < SHADES ? shade : SHADES - 1; /* of huge numbers the division is inexact */
 }
 
 static void print_cell(uint64_t count, const struct extent *extent, int width)

@@ -1,9 +1,7 @@
 #include "shim/command/report.h"
-#include "shim/command/json.h"
 #include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 void report_title(const struct application *app)
 {
@@ -13,33 +11,25 @@ void report_title(const struct application *app)
 	printf("): %s\n", application_state(app));
 }
 
-static bool is_in(int counter, const char *section)
+static void print_section(const struct stat_section_info *section, const struct stat_totals *totals)
 {
-	return strcmp(stat_counters[counter].section, section) == 0;
+	bool any = false;
+
+	for (int c = 0; c < STAT_COUNTERS; c++) {
+		if (!totals->counter[c] || !stat_is_in(c, section->name))
+			continue;
+		if (!any)
+			printf("  %s\n", section->title);
+		any = true;
+		printf("%12" PRIu64 "  %s: %s\n", totals->counter[c], stat_counters[c].key,
+		       stat_counters[c].help);
+	}
 }
 
-static void print_section(const char *section, const char *title, const struct stat_totals *totals)
+void report_counters(const struct stat_totals *totals)
 {
-	uint64_t any = 0;
-
-	for (int c = 0; c < STAT_COUNTERS; c++)
-		if (is_in(c, section))
-			any |= totals->counter[c];
-	if (!any)
-		return;
-	printf("  %s\n", title);
-	for (int c = 0; c < STAT_COUNTERS; c++)
-		if (is_in(c, section) && totals->counter[c])
-			printf("%12" PRIu64 "  %s: %s\n", totals->counter[c], stat_counters[c].key,
-			       stat_counters[c].help);
-}
-
-void report_counters(const struct application *app, const struct stat_totals *totals)
-{
-	(void)app;
-	print_section("accept", "connections accepted", totals);
-	print_section("connect", "connections made", totals);
-	print_section("listen", "listeners", totals);
+	for (int s = 0; s < STAT_SECTIONS; s++)
+		print_section(&stat_sections[s], totals);
 }
 
 static void print_part(uint64_t part, uint64_t total, const char *what)
@@ -67,6 +57,109 @@ void report_outcome(const char *what, const struct application *app, enum stat_s
 		print_part(outcome.reachable, outcome.looked_at, "would be aligned if steered");
 }
 
+const char *report_share(uint64_t part, uint64_t total, char text[REPORT_SHARE_MAX])
+{
+	unsigned share = stat_share(part, total);
+
+	if (total)
+		snprintf(text, REPORT_SHARE_MAX, "%u.%u %%", share / 10, share % 10);
+	else
+		snprintf(text, REPORT_SHARE_MAX, "-");
+	return text;
+}
+
+/* A line of the tables by CPU and by interface: for each side how many, and how many of them are
+ * aligned, or would be. */
+static bool print_place(const char *name, const struct stat_outcome side[STAT_SIDES], bool observe)
+{
+	char share[REPORT_SHARE_MAX];
+
+	if (!side[STAT_ACCEPT].looked_at && !side[STAT_CONNECT].looked_at)
+		return false;
+	printf("%16s", name);
+	for (int s = 0; s < STAT_SIDES; s++) {
+		uint64_t total = side[s].looked_at;
+
+		printf("%13" PRIu64 " %9s", total, report_share(side[s].aligned, total, share));
+		if (observe)
+			printf(" %9s", report_share(side[s].reachable, total, share));
+	}
+	return true;
+}
+
+static void print_places_head(const char *what, bool observe)
+{
+	printf("  %-14s", what);
+	for (int s = 0; s < STAT_SIDES; s++) {
+		printf("%13s %9s", s == STAT_ACCEPT ? "accepted" : "made", "aligned");
+		if (observe)
+			printf(" %9s", "could be");
+	}
+	putchar('\n');
+}
+
+static bool is_any_looked_at(const struct stat_memory *copy)
+{
+	struct stat_outcome outcome;
+	bool any = false;
+
+	for (int side = 0; side < STAT_SIDES; side++) {
+		stat_judge(&outcome, copy, side);
+		any |= outcome.looked_at != 0;
+	}
+	return any;
+}
+
+static void print_cpus(const struct stat_memory *copy, bool observe)
+{
+	struct stat_outcome side[STAT_SIDES];
+	char name[32];
+
+	print_places_head("packets on", observe);
+	for (unsigned cpu = 0; cpu < STAT_COLUMNS; cpu++) {
+		for (int s = 0; s < STAT_SIDES; s++)
+			stat_judge_cpu(&side[s], copy, s, cpu);
+		snprintf(name, sizeof(name), cpu == STAT_BEYOND ? "CPU > %u" : "CPU %u",
+			 cpu == STAT_BEYOND ? cpu - 1 : cpu);
+		if (print_place(name, side, observe))
+			putchar('\n');
+	}
+}
+
+static void print_nics(const struct stat_memory *copy, bool observe)
+{
+	struct stat_outcome side[STAT_SIDES];
+	char share[REPORT_SHARE_MAX];
+	bool any = false;
+
+	for (unsigned slot = 0; slot <= STAT_NO_NIC; slot++) {
+		const struct stat_nic *nic = &copy->nic[slot % NIC_MAX];
+		const char *name = slot == STAT_NO_NIC ? "another" : nic->name;
+
+		for (int s = 0; s < STAT_SIDES; s++)
+			stat_judge_nic(&side[s], copy, s, slot);
+		if (!any && (side[STAT_ACCEPT].looked_at || side[STAT_CONNECT].looked_at))
+			print_places_head("by", observe);
+		if (!print_place(name, side, observe))
+			continue;
+		any = true;
+		if (slot != STAT_NO_NIC && nic->right + nic->wrong)
+			printf("   predicted %s",
+			       report_share(nic->right, nic->right + nic->wrong, share));
+		putchar('\n');
+	}
+}
+
+void report_places(const struct stat_memory *copy)
+{
+	bool observe = copy->every == 1;
+
+	if (!is_any_looked_at(copy))
+		return;
+	print_cpus(copy, observe);
+	print_nics(copy, observe);
+}
+
 void report_address(const struct stat_listener *listener, char *out, size_t size)
 {
 	char text[INET6_ADDRSTRLEN] = "?";
@@ -74,103 +167,4 @@ void report_address(const struct stat_listener *listener, char *out, size_t size
 
 	inet_ntop(six ? AF_INET6 : AF_INET, listener->address, text, sizeof(text));
 	snprintf(out, size, six ? "[%s]:%u" : "%s:%u", text, listener->port);
-}
-
-static void json_outcome(const char *key, const struct application *app, enum stat_side side)
-{
-	struct stat_outcome outcome;
-
-	stat_judge(&outcome, app->copy, side);
-	json_open(key, '{');
-	json_number("every", app->copy->every);
-	json_number("looked_at", outcome.looked_at);
-	json_number("aligned", outcome.aligned);
-	json_number("misaligned", outcome.misaligned);
-	json_number("unpinned", outcome.unpinned);
-	json_number("would_be_aligned", outcome.reachable);
-	if (outcome.looked_at)
-		json_tenths("aligned_percent", stat_share(outcome.aligned, outcome.looked_at));
-	json_close('}');
-}
-
-static void json_section(const char *section, const struct stat_totals *totals)
-{
-	json_open(section, '{');
-	for (int c = 0; c < STAT_COUNTERS; c++)
-		if (is_in(c, section))
-			json_number(stat_counters[c].key, totals->counter[c]);
-	json_close('}');
-}
-
-static void json_place(const char *key, unsigned place)
-{
-	if (place == STAT_UNPINNED)
-		json_string(key, "unpinned");
-	else if (place == STAT_BEYOND)
-		json_string(key, "more");
-	else
-		json_number(key, place);
-}
-
-static void json_table(const char *key, const struct stat_row *table)
-{
-	json_open(key, '[');
-	for (unsigned r = 0; r < STAT_ROWS; r++) {
-		for (unsigned c = 0; c < STAT_COLUMNS; c++) {
-			if (!table[r].arrived[c])
-				continue;
-			json_open(NULL, '{');
-			json_place("thread_cpu", r);
-			json_place("packet_cpu", c);
-			json_number("count", table[r].arrived[c]);
-			json_close('}');
-		}
-	}
-	json_close(']');
-}
-
-static void json_listeners(const struct stat_memory *copy)
-{
-	char address[REPORT_ADDRESS_MAX];
-
-	json_open("listeners", '[');
-	for (unsigned i = 0; i < STAT_LISTENERS_MAX; i++) {
-		const struct stat_listener *listener = &copy->listener[i];
-		if (listener->state != STAT_LISTENER_SET)
-			continue;
-		report_address(listener, address, sizeof(address));
-		json_open(NULL, '{');
-		json_string("address", address);
-		json_bool("steered", listener->members);
-		json_number("members", listener->members);
-		if (!listener->members)
-			json_string("reason", listener->reason);
-		json_close('}');
-	}
-	json_close(']');
-}
-
-void report_json(const struct application *app)
-{
-	struct stat_totals totals;
-
-	stat_sum(&totals, app->copy);
-	json_open(NULL, '{');
-	json_string("program", app->copy->program);
-	json_number("pid", (uint64_t)app->root);
-	json_open("processes", '[');
-	for (size_t i = 0; i < app->count; i++)
-		json_number(NULL, (uint64_t)app->pids[i]);
-	json_close(']');
-	json_string("version", app->copy->version);
-	json_string("state", application_state(app));
-	json_section("accept", &totals);
-	json_outcome("accept_seen", app, STAT_ACCEPT);
-	json_section("connect", &totals);
-	json_outcome("connect_seen", app, STAT_CONNECT);
-	json_section("listen", &totals);
-	json_table("accept_arrivals", app->copy->table[STAT_ACCEPT]);
-	json_table("connect_arrivals", app->copy->table[STAT_CONNECT]);
-	json_listeners(app->copy);
-	json_close('}');
 }

@@ -22,9 +22,10 @@ static void print_text(const struct application *app)
 
 	stat_sum(&totals, app->copy);
 	report_title(app);
-	report_counters(app, &totals);
+	report_counters(&totals);
 	report_outcome("accepted connections", app, STAT_ACCEPT);
 	report_outcome("outgoing connections", app, STAT_CONNECT);
+	report_places(app->copy);
 	print_heat(app, STAT_ACCEPT, "  accepted");
 	print_heat(app, STAT_CONNECT, "  outgoing");
 }

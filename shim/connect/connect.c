@@ -4,6 +4,7 @@
 #include "shim/connect/outgoing.h"
 #include "shim/connect/pin.h"
 #include "shim/connect/witness.h"
+#include "shim/kernel/clock.h"
 #include "shim/kernel/socket.h"
 #include "shim/process/fd_table.h"
 #include "shim/process/runtime.h"
@@ -12,7 +13,6 @@
 #include <netinet/tcp.h>
 #include <stddef.h>
 #include <string.h>
-#include <time.h>
 
 /* Linux 5.0 for setting, 5.9 for reading; older headers do not have it. */
 #define SO_BINDTOIFINDEX_OPTION 62
@@ -38,14 +38,6 @@ struct way {
 	struct uplink *uplink;
 	struct flow flow;
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 /* A thread has a home where it may run on some of the CPUs that receive, but not on all. */
 static bool is_home(const cpu_set_t *allowed, const cpu_set_t *receiving)
@@ -184,7 +176,7 @@ static bool is_under_way(int fd)
 int connect_steered(int fd, const struct sockaddr *address, socklen_t length, uint32_t bits,
 		    connect_fn real)
 {
-	uint64_t now = now_ms();
+	uint64_t now = clock_ms();
 	struct way way = {.uplinks = outgoing_uplinks(now)};
 	struct destination to;
 	int result;

@@ -5,6 +5,7 @@
 #include "shim/process/machine.h"
 #include "shim/process/runtime.h"
 #include "shim/process/self.h"
+#include "shim/stat/stat.h"
 #include <errno.h>
 #include <string.h>
 
@@ -49,6 +50,7 @@ static void publish(void)
 			 "the ports of outgoing connections are left to the kernel",
 			 state.local_ports.lo, state.local_ports.hi);
 		current = NULL;
+		stat_outgoing(STAT_OUTGOING_NO_PORTS);
 		return;
 	}
 	if (!before && state.generation)
@@ -59,6 +61,9 @@ static void publish(void)
 		log_once(LOG_LEVEL_WARN, "this kernel has no IP_LOCAL_PORT_RANGE (Linux 6.3): the "
 					 "ports of outgoing connections are left to the kernel");
 	current = next->count && state.supported ? next : NULL;
+	stat_outgoing(!next->count      ? STAT_OUTGOING_NO_NIC
+		      : state.supported ? STAT_OUTGOING_CHOSEN
+					: STAT_OUTGOING_NO_KERNEL);
 }
 
 static void begin(uint64_t now_ms)

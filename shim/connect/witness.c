@@ -5,6 +5,7 @@
 #include "shim/kernel/socket.h"
 #include "shim/kernel/sys.h"
 #include "shim/process/fd_table.h"
+#include "shim/stat/stat.h"
 #include <errno.h>
 #include <string.h>
 
@@ -37,6 +38,8 @@ static bool peer_of(int fd, struct flow *flow)
 
 static void say(const struct uplink *uplink, enum trust_event event)
 {
+	if (event != TRUST_SAME)
+		stat_trust(uplink->ifindex, event == TRUST_REGAINED);
 	if (event == TRUST_LOST)
 		log_warn("%s: connections do not arrive on the CPU that its hash key, table and "
 			 "queues say: source ports are not chosen on it until they do (see rssshim "
@@ -62,8 +65,10 @@ static bool look(int fd, uint32_t bits)
 		return false;
 	int predicted = arrival_of(&uplink->arrival, &flow).cpu;
 	int seen = socket_incoming_cpu(fd);
-	if (predicted >= 0 && seen >= 0)
-		say(uplink, trust_note(&uplink->trust, predicted == seen));
+	if (predicted < 0 || seen < 0)
+		return true;
+	stat_predicted(uplink->ifindex, predicted == seen);
+	say(uplink, trust_note(&uplink->trust, predicted == seen));
 	return true;
 }
 

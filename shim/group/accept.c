@@ -185,7 +185,7 @@ static void count(const struct attempt *attempt, int accepted)
 		stat_count(STAT_ACCEPT_MEMBER);
 	else
 		stat_count(STAT_ACCEPT_DRAINED);
-	stat_arrived(STAT_ACCEPT, accepted);
+	stat_arrived(STAT_ACCEPT, accepted, 0);
 }
 
 int accept_from(int listener, int fd, struct sockaddr *address, socklen_t *length, int flags,

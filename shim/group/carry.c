@@ -1,11 +1,13 @@
 #include "shim/group/carry.h"
 #include "shim/group/listener.h"
+#include "shim/kernel/format.h"
 #include "shim/kernel/log.h"
 #include "shim/kernel/sys.h"
 #include "shim/process/fd_table.h"
 #include "shim/process/own_fd.h"
 #include "shim/process/runtime.h"
 #include "shim/process/self.h"
+#include "shim/stat/stat.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -63,12 +65,20 @@ static void carry_one(int fd, uint32_t number, void *argument)
 		set_group_close_on_exec(group, false);
 }
 
-struct carried carry_out(void)
+struct carried carry_out(bool same)
 {
-	struct carried carried = {.manifest = -1};
+	struct carried carried = {.manifest = -1, .counters = same ? stat_descriptor() : -1};
 
 	fd_for_each(FD_LISTENER, carry_one, &carried);
+	set_close_on_exec(carried.counters, false);
 	return carried;
+}
+
+bool carry_text(struct carried carried, char text[CARRY_TEXT_MAX])
+{
+	format_text(text, CARRY_TEXT_MAX, "RSSSHIM_INHERIT=%d:%d", carried.manifest,
+		    carried.counters);
+	return carried.manifest >= 0 || carried.counters >= 0;
 }
 
 static void close_again(int fd, uint32_t number, void *unused)
@@ -80,6 +90,7 @@ static void close_again(int fd, uint32_t number, void *unused)
 
 void carry_undo(struct carried carried)
 {
+	set_close_on_exec(carried.counters, true);
 	if (carried.manifest < 0)
 		return;
 	fd_for_each(FD_LISTENER, close_again, NULL);
@@ -158,16 +169,25 @@ static int number_of(char *const *environment, const char *name)
 
 void carry_in(const char *inherited, char *const *environment)
 {
-	int passed = 0;
+	int passed = 0, manifest = -1;
 
+	if (inherited) {
+		const char *counters = strchr(inherited, ':');
+
+		manifest = atoi(inherited);
+		if (counters && runtime_counts())
+			stat_inherit(atoi(counters + 1));
+		else if (counters)
+			sys(SYS_close, atoi(counters + 1));
+	}
 	if (number_of(environment, "LISTEN_PID") == self_pid())
 		passed = number_of(environment, "LISTEN_FDS");
 	if (!inherited && passed <= 0)
 		return;
 	if (runtime_on())
 		runtime_discover();
-	if (inherited)
-		take_all(atoi(inherited));
+	if (manifest >= 0)
+		take_all(manifest);
 	for (int fd = FIRST_PASSED; runtime_on() && fd < FIRST_PASSED + passed; fd++)
 		listener_of(fd);
 }

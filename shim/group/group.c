@@ -438,6 +438,19 @@ void group_publish_if_changed(struct group *group)
 			 socket_port(&group->address), -ret);
 }
 
+const char *group_way(const struct group *group)
+{
+	static const char *const ways[] = {
+		[RUNG_PROGRAM] = "a program chooses among them for each SYN",
+		[RUNG_INCOMING_CPU] = "SO_INCOMING_CPU of each; programs are refused here",
+		[RUNG_HAND_OVER] =
+			"connections are handed over after accept(): it cannot be grouped",
+	};
+	unsigned rung = group->ledger->rung;
+
+	return rung <= RUNG_HAND_OVER ? ways[rung] : "?";
+}
+
 struct slot_set group_waiting(const struct group *group)
 {
 	struct pollfd poll[SLOTS_MAX];

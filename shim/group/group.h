@@ -86,6 +86,9 @@ static inline bool group_is_steering(const struct group *group)
 	return ledger_is_steering(group->ledger) && !stat_is_off();
 }
 
+/* How connections get to its members, for people. */
+const char *group_way(const struct group *group);
+
 /* Counts the application's sockets anew, after one joined or left. */
 void group_recount(struct group *group);
 

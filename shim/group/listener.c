@@ -368,7 +368,7 @@ int listener_listen(int fd, int backlog, int (*real_listen)(int, int))
 			group_recount(group);
 		group_publish_if_changed(group);
 		log_info("port %u: %u members", socket_port(&group->address), group->slot_count);
-		stat_listener(&group->address, group->slot_count, NULL);
+		stat_listener(&group->address, group->slot_count, group_way(group));
 	}
 	self_unlock(&guard);
 	return ret;

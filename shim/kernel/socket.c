@@ -74,6 +74,36 @@ int socket_incoming_cpu(int fd)
 	return socket_get_int(fd, SOL_SOCKET, SO_INCOMING_CPU, -1);
 }
 
+/* The kernel keeps the interface of the SYN where a datagram socket keeps its multicast interface
+ * (tcp_v4_syn_recv_sock, tcp_v6_syn_recv_sock). Of IPv6 sockets it is read back as such; of IPv4
+ * ones only beside the addresses that IP_PKTINFO asks for. */
+static uint32_t interface_of_ipv4(int fd)
+{
+	struct {
+		struct cmsghdr header;
+		struct in_pktinfo info;
+	} packet = {0};
+	socklen_t length = sizeof(packet);
+	int wanted = socket_get_int(fd, IPPROTO_IP, IP_PKTINFO, -1);
+
+	if (wanted < 0 || (!wanted && socket_set_int(fd, IPPROTO_IP, IP_PKTINFO, 1)))
+		return 0;
+	int error = socket_get(fd, IPPROTO_IP, IP_PKTOPTIONS, &packet, &length);
+	if (!wanted)
+		socket_set_int(fd, IPPROTO_IP, IP_PKTINFO, 0);
+	if (error || length < sizeof(packet) || packet.header.cmsg_type != IP_PKTINFO ||
+	    packet.info.ipi_ifindex < 0)
+		return 0;
+	return (uint32_t)packet.info.ipi_ifindex;
+}
+
+uint32_t socket_interface(int fd)
+{
+	int index = socket_get_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, -1);
+
+	return index >= 0 ? (uint32_t)index : interface_of_ipv4(fd);
+}
+
 int socket_owner(int fd)
 {
 	struct stat status;

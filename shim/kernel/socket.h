@@ -30,6 +30,9 @@ bool socket_is_listening(int fd);
 uint64_t socket_cookie(int fd);
 /* CPU that processed the socket's last packet, -1 unknown. */
 int socket_incoming_cpu(int fd);
+/* Interface that an accepted connection came in by, 0 unknown. Up to four system calls, after which
+ * the socket is as before. */
+uint32_t socket_interface(int fd);
 /* User that created the socket, or -errno: sockets of one reuseport group share it. */
 int socket_owner(int fd);
 bool socket_is_blocking(int fd);

@@ -6,6 +6,7 @@
 #include "shim/process/own_fd.h"
 #include "shim/process/runtime.h"
 #include "shim/process/self.h"
+#include "shim/stat/stat.h"
 #include <linux/netlink.h>
 
 /* How often what the kernel announces is asked for, and what it does not is looked at. */
@@ -78,6 +79,7 @@ static void look(void)
 	nic_scan(next, policy, &machine.sources);
 	machine.nics = next;
 	machine.nics_version++;
+	stat_set_nics(next, &runtime_topology()->online);
 }
 
 bool machine_is_due(uint64_t now_ms)

@@ -1,7 +1,10 @@
 #include "shim/stat/observe.h"
+#include "shim/kernel/clock.h"
 #include "shim/kernel/socket.h"
 #include "shim/process/fd_table.h"
+#include "shim/process/machine.h"
 #include "shim/process/runtime.h"
+#include "shim/process/self.h"
 #include "shim/stat/stat.h"
 
 /* In observe mode nothing else looks at a socket that arrived unseen (socket activation, exec). */
@@ -27,11 +30,25 @@ void observe_listening(int fd, const char *why)
 		stat_listener(&address, 0, why);
 }
 
+/* Where packets may arrive changes in observe mode too, and there is nobody else to look. */
+static void follow_machine(void)
+{
+	uint64_t now_ms = clock_ms();
+	struct self_guard guard;
+
+	if (!machine_is_due(now_ms) || self_is_borrowed() || !runtime_nics())
+		return;
+	self_lock(&guard);
+	machine_follow(now_ms);
+	self_unlock(&guard);
+}
+
 void observe_accepted(int fd, int accepted)
 {
 	if (!is_tcp(fd))
 		return;
 	runtime_discover();
+	follow_machine();
 	stat_count(STAT_ACCEPT_UNSTEERED);
-	stat_arrived(STAT_ACCEPT, accepted);
+	stat_arrived(STAT_ACCEPT, accepted, 0);
 }

@@ -1,22 +1,33 @@
 #include "shim/stat/stat.h"
 #include "shim/kernel/format.h"
 #include "shim/kernel/log.h"
-#include "shim/kernel/socket.h"
 #include "shim/kernel/sys.h"
+#include "shim/process/fd_table.h"
 #include "shim/process/own_fd.h"
 #include "shim/version.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 _Atomic(struct stat_memory *) stat_shared;
 __thread struct stat_here stat_here;
 
-static int descriptor = -1; /* how the command finds the memory */
+static int descriptor = -1; /* how the command finds the memory, and the next program */
+
+static bool is_refused(long at)
+{
+	return at < 0 && at > -4096;
+}
+
+static long map(int fd)
+{
+	return sys(SYS_mmap, NULL, sizeof(struct stat_memory), PROT_READ | PROT_WRITE, MAP_SHARED,
+		   fd, 0);
+}
 
 /* Returns the mapping, or -errno; *fd is ours to place. */
 static int make(int *fd, struct stat_memory **memory)
@@ -35,9 +46,8 @@ static int make(int *fd, struct stat_memory **memory)
 	if (!at)
 		at = sys(SYS_fcntl, *fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 	if (!at)
-		at = sys(SYS_mmap, NULL, sizeof(**memory), PROT_READ | PROT_WRITE, MAP_SHARED, *fd,
-			 0);
-	if (at < 0 && at > -4096) {
+		at = map(*fd);
+	if (is_refused(at)) {
 		sys(SYS_close, *fd);
 		return (int)at;
 	}
@@ -45,15 +55,44 @@ static int make(int *fd, struct stat_memory **memory)
 	return 0;
 }
 
-void stat_start(const struct stat_origin *origin)
+/* The memory of the program before, if it is one of this version. */
+static struct stat_memory *take(int fd)
 {
 	struct stat_memory *memory;
-	int fd, error = make(&fd, &memory);
+	struct stat file;
 
-	if (error) {
-		log_info("no statistics: the memory for them was refused (error %d)", -error);
+	if (fd < 0 || sys(SYS_fstat, fd, &file) < 0 || file.st_size != sizeof(*memory) ||
+	    !(sys(SYS_fcntl, fd, F_GET_SEALS) & F_SEAL_SHRINK))
+		return NULL;
+	long at = map(fd);
+	if (is_refused(at))
+		return NULL;
+	memory = (struct stat_memory *)at;
+	if (memory->magic == STAT_MAGIC && memory->abi == STAT_ABI &&
+	    memory->size == sizeof(*memory) && memory->counters == STAT_COUNTERS &&
+	    !strncmp(memory->version, RSSSHIM_VERSION, sizeof(memory->version)))
+		return memory;
+	sys(SYS_munmap, memory, sizeof(*memory));
+	return NULL;
+}
+
+void stat_inherit(int fd)
+{
+	if (fd < 0 || !fd_set_word(fd, FD_OURS, 0))
 		return;
-	}
+	sys(SYS_fcntl, fd, F_SETFD, FD_CLOEXEC);
+	descriptor = fd;
+	own_fd_hold(&descriptor);
+}
+
+int stat_descriptor(void)
+{
+	return descriptor;
+}
+
+/* What the reader finds; the newest program's word holds. */
+static void describe(struct stat_memory *memory, const struct stat_origin *origin)
+{
 	memory->abi = STAT_ABI;
 	memory->size = sizeof(*memory);
 	memory->counters = STAT_COUNTERS;
@@ -64,37 +103,27 @@ void stat_start(const struct stat_origin *origin)
 	stat_shared = memory;
 	stat_set_nics(origin->nics, origin->online);
 	memory->magic = STAT_MAGIC;
-	descriptor = own_fd(fd);
-	own_fd_hold(&descriptor);
 }
 
-void stat_set_nics(const struct nic_set *nics, const cpu_set_t *online)
+void stat_start(const struct stat_origin *origin)
 {
-	struct stat_memory *memory = stat_shared;
+	struct stat_memory *memory = take(descriptor);
+	int fd, error;
 
-	if (!memory)
+	if (memory) {
+		describe(memory, origin);
 		return;
-	CPU_ZERO(&memory->receiving);
-	for (unsigned i = 0; i < nics->count; i++) {
-		const struct nic_view *view = &nics->view[i];
-		struct stat_nic nic = {.ifindex = view->ifindex,
-				       .kind = (uint8_t)view->kind,
-				       .spreads = view->spreads,
-				       .spreads_not = (uint8_t)view->spreads_not,
-				       .queues = view->arrival.queue_count,
-				       .cpus = view->cpus};
-		memcpy(nic.name, view->name, sizeof(nic.name));
-		for (int family = 0; family < 2; family++) {
-			nic.predictable[family] = view->predictable[family];
-			nic.predictable_not[family] = (uint8_t)view->predictable_not[family];
-		}
-		if (view->spreads)
-			CPU_OR(&memory->receiving, &memory->receiving, &view->cpus);
-		memory->nic[i] = nic;
 	}
-	memory->nic_count = nics->count;
-	if (!CPU_COUNT(&memory->receiving))
-		memory->receiving = *online;
+	own_fd_close(descriptor);
+	descriptor = -1;
+	error = make(&fd, &memory);
+	if (error) {
+		log_info("no statistics: the memory for them was refused (error %d)", -error);
+		return;
+	}
+	describe(memory, origin);
+	descriptor = own_fd(fd);
+	own_fd_hold(&descriptor);
 }
 
 /* Only asked once all blocks were used. A thread of another pid name space looks dead, and counts
@@ -112,7 +141,8 @@ static struct stat_block *claim_block(struct stat_memory *memory)
 		for (int i = 0; i < STAT_BLOCKS_MAX; i++) {
 			struct stat_block *block = &memory->block[i];
 			uint64_t owner = block->owner;
-			if (pass ? is_gone(owner) : !owner)
+			/* A program before us in this thread has ended. */
+			if (pass ? is_gone(owner) : !owner || owner == self)
 				if (atomic_compare_exchange_strong(&block->owner, &owner, self))
 					return block;
 		}
@@ -138,111 +168,4 @@ void stat_add_slowly(enum stat_counter counter, uint64_t count)
 		stat_here.crowded_epoch = epoch;
 	}
 	__atomic_fetch_add(&memory->crowd.counter[counter], count, __ATOMIC_RELAXED);
-}
-
-/* xorshift32: a fixed step would see but one of two clients that take turns. */
-static int next_look(uint32_t every)
-{
-	uint32_t r = stat_here.random ? stat_here.random : (uint32_t)self_tid() * 2654435761u;
-
-	r ^= r << 13;
-	r ^= r >> 17;
-	r ^= r << 5;
-	stat_here.random = r;
-	return every > 1 ? (int)(r % (2 * every - 1)) : 0;
-}
-
-static bool is_pinned(const cpu_set_t *mask, const cpu_set_t *receiving)
-{
-	cpu_set_t home;
-
-	CPU_AND(&home, mask, receiving);
-	return !CPU_EQUAL(&home, receiving);
-}
-
-static void remember_home(struct stat_memory *memory, const cpu_set_t *mask)
-{
-	for (unsigned w = 0; w < CPU_SETSIZE / 64; w++) {
-		uint64_t bits = 0;
-		for (unsigned b = 0; b < 64; b++)
-			bits |= (uint64_t) !!CPU_ISSET(w * 64 + b, mask) << b;
-		if (bits & ~memory->homes[w])
-			atomic_fetch_or(&memory->homes[w], bits);
-	}
-}
-
-static unsigned place_of(int cpu)
-{
-	return cpu >= 0 && cpu < STAT_CPUS_MAX ? (unsigned)cpu : STAT_BEYOND;
-}
-
-void stat_look(enum stat_side side, int fd)
-{
-	static const enum stat_counter outcome[STAT_SIDES][3] = {
-		[STAT_ACCEPT] = {STAT_ACCEPT_ALIGNED, STAT_ACCEPT_MISALIGNED, STAT_ACCEPT_UNPINNED},
-		[STAT_CONNECT] = {STAT_CONNECT_ALIGNED, STAT_CONNECT_MISALIGNED,
-				  STAT_CONNECT_ELSEWHERE},
-	};
-	struct stat_memory *memory = stat_shared;
-	cpu_set_t mask;
-
-	stat_here.until_look = next_look(memory ? memory->every : STAT_LOOK_EVERY);
-	int cpu = memory ? socket_incoming_cpu(fd) : -1;
-	if (cpu < 0)
-		return; /* no TCP connection */
-	CPU_ZERO(&mask);
-	sys(SYS_sched_getaffinity, 0, sizeof(mask), &mask);
-	unsigned row = STAT_UNPINNED, what = 2;
-	if (is_pinned(&mask, &memory->receiving)) {
-		what = !CPU_ISSET((unsigned)cpu, &mask);
-		row = place_of(what ? sched_getcpu() : cpu);
-		remember_home(memory, &mask);
-	}
-	stat_count(outcome[side][what]);
-	atomic_fetch_add_explicit(&memory->table[side][row].arrived[place_of(cpu)], 1,
-				  memory_order_relaxed);
-}
-
-static bool is_entry_of(const struct stat_listener *entry, const struct stat_listener *wanted)
-{
-	return entry->state == STAT_LISTENER_SET && entry->family == wanted->family &&
-	       entry->port == wanted->port &&
-	       !memcmp(entry->address, wanted->address, sizeof(entry->address));
-}
-
-static struct stat_listener *entry_for(struct stat_memory *memory,
-				       const struct stat_listener *wanted)
-{
-	for (int i = 0; i < STAT_LISTENERS_MAX; i++) {
-		struct stat_listener *entry = &memory->listener[i];
-		uint32_t none = STAT_LISTENER_FREE;
-		if (is_entry_of(entry, wanted) ||
-		    atomic_compare_exchange_strong(&entry->state, &none, STAT_LISTENER_CLAIMED))
-			return entry;
-	}
-	return NULL;
-}
-
-void stat_listener(const struct socket_address *address, unsigned members, const char *why)
-{
-	struct stat_memory *memory = stat_shared;
-	const struct sockaddr_in *in4 = (const struct sockaddr_in *)&address->storage;
-	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&address->storage;
-	struct stat_listener wanted = {.family = address->any.sa_family,
-				       .port = socket_port(address)};
-
-	stat_count(members ? STAT_LISTEN_STEERED : STAT_LISTEN_UNSTEERED);
-	if (wanted.family == AF_INET6)
-		memcpy(wanted.address, &in6->sin6_addr, sizeof(in6->sin6_addr));
-	else
-		memcpy(wanted.address, &in4->sin_addr, sizeof(in4->sin_addr));
-	struct stat_listener *entry = memory ? entry_for(memory, &wanted) : NULL;
-	if (!entry)
-		return;
-	entry->family = wanted.family;
-	entry->port = wanted.port;
-	memcpy(entry->address, wanted.address, sizeof(entry->address));
-	format_text(entry->reason, sizeof(entry->reason), "%s", why ? why : "");
-	entry->members = members;
-	entry->state = STAT_LISTENER_SET;
 }

@@ -56,20 +56,34 @@ struct stat_origin {
 	bool observe; /* look at each arrival */
 };
 
+/* A memory that came over exec from the program before, which was the same: goes on counting there.
+ * Call it before stat_start(); fd is ours from now on. */
+void stat_inherit(int fd);
+/* The descriptor of the memory, to go along over exec; -1: none. */
+int stat_descriptor(void);
+
 /* Makes the memory, once, under self_lock(). Where the kernel refuses there are no statistics, and
  * no other effect. */
 void stat_start(const struct stat_origin *origin);
-/* The interfaces were looked at, again. */
+/* The interfaces were looked at, again. Under self_lock(). */
 void stat_set_nics(const struct nic_set *nics, const cpu_set_t *online);
 
-/* A listener is steered, with that many members, or is not: then why says the reason. */
-void stat_listener(const struct socket_address *address, unsigned members, const char *why);
+/* A listener is steered by that many members, and how says in which way; or members is 0 and how
+ * says why it is not. */
+void stat_listener(const struct socket_address *address, unsigned members, const char *how);
 
-/* The connection fd is there: looks, now and then, on which CPU its packets arrive. Two system
- * calls when it does look. */
-void stat_look(enum stat_side side, int fd);
-static inline void stat_arrived(enum stat_side side, int fd)
+/* Whether source ports are chosen, and for an interface, whether what is predicted comes true: of a
+ * connection that was looked at, and in general. */
+void stat_outgoing(enum stat_outgoing state);
+void stat_predicted(uint32_t ifindex, bool right);
+void stat_trust(uint32_t ifindex, bool trusted);
+
+/* The connection fd is there: looks, now and then, on which CPU its packets arrive. ifindex: by
+ * which interface, 0: not known (the kernel tells for accepted connections). A system call or two
+ * when it does look. */
+void stat_look(enum stat_side side, int fd, uint32_t ifindex);
+static inline void stat_arrived(enum stat_side side, int fd, uint32_t ifindex)
 {
 	if (__builtin_expect(--stat_here.until_look < 0, 0))
-		stat_look(side, fd);
+		stat_look(side, fd, ifindex);
 }

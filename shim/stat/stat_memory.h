@@ -11,7 +11,7 @@
 
 #define STAT_MEMORY_NAME "rssshim-stat"
 #define STAT_MAGIC       0x52535373u /* "RSSs" */
-#define STAT_ABI         1
+#define STAT_ABI         2
 
 #define STAT_BLOCKS_MAX    512
 #define STAT_LISTENERS_MAX 128
@@ -22,7 +22,6 @@
 enum stat_counter {
 #define COUNTER(name, section, key, help) STAT_##name,
 #include "shim/stat/counters.def"
-#undef COUNTER
 	STAT_COUNTERS
 };
 
@@ -47,13 +46,38 @@ struct stat_row {
 	_Atomic uint64_t arrived[STAT_COLUMNS];
 } __attribute__((aligned(128)));
 
+/* By which interface: its slot in stat_memory.nic, or this where that is not known. */
+#define STAT_NO_NIC NIC_MAX
+
+enum stat_outcome_kind { STAT_ALIGNED, STAT_MISALIGNED, STAT_NOT_PINNED, STAT_OUTCOMES };
+
+/* What arrived on one CPU, for those of which the interface was looked at too. */
+struct stat_column {
+	_Atomic uint64_t nic[NIC_MAX + 1][STAT_OUTCOMES];
+} __attribute__((aligned(128)));
+
+/* What is known of an interface. It keeps its slot; that of one that is gone is taken by another
+ * only where there is no free one. Each process of the application writes here what it finds out,
+ * and they find out the same. */
 struct stat_nic {
+	_Atomic uint32_t ifindex; /* 0: free */
 	char name[IF_NAMESIZE];
-	uint32_t ifindex;
+	uint8_t gone, mistrusted; /* bool; mistrusted: predictions for it came out wrong */
 	uint8_t kind, spreads, spreads_not; /* enum nic_kind, bool, enum nic_reason */
 	uint8_t predictable[2], predictable_not[2];
 	uint16_t queues;
 	cpu_set_t cpus;
+	_Atomic uint64_t right, wrong; /* of a sample of its connections: as predicted, or not */
+};
+
+/* Whether source ports are chosen. */
+enum stat_outgoing {
+	STAT_OUTGOING_UNASKED, /* no connect() yet */
+	STAT_OUTGOING_CHOSEN,
+	STAT_OUTGOING_NO_NIC,    /* predictable for none */
+	STAT_OUTGOING_NO_PORTS,  /* [connect] range and ip_local_port_range exclude each other */
+	STAT_OUTGOING_NO_KERNEL, /* no IP_LOCAL_PORT_RANGE */
+	STAT_OUTGOINGS
 };
 
 enum stat_listener_state { STAT_LISTENER_FREE, STAT_LISTENER_CLAIMED, STAT_LISTENER_SET };
@@ -63,8 +87,8 @@ struct stat_listener {
 	uint16_t family; /* AF_INET, AF_INET6 */
 	uint16_t port;
 	uint8_t address[16];
-	_Atomic uint32_t members; /* 0: not steered, for that reason */
-	char reason[STAT_REASON_MAX];
+	_Atomic uint32_t members;     /* 0: not steered */
+	char reason[STAT_REASON_MAX]; /* why it is not, or how it is */
 };
 
 struct stat_memory {
@@ -79,8 +103,8 @@ struct stat_memory {
 	char program[32];
 
 	struct policy policy;
-	_Atomic uint32_t nic_count;
 	struct stat_nic nic[NIC_MAX];
+	_Atomic uint32_t outgoing;                /* enum stat_outgoing */
 	cpu_set_t receiving;                      /* CPUs that the interfaces spread over */
 	_Atomic uint64_t homes[CPU_SETSIZE / 64]; /* CPUs that pinned threads were seen on */
 	struct stat_listener listener[STAT_LISTENERS_MAX];
@@ -88,4 +112,5 @@ struct stat_memory {
 	struct stat_block crowd; /* of threads without a block: atomic increments */
 	struct stat_block block[STAT_BLOCKS_MAX];
 	struct stat_row table[STAT_SIDES][STAT_ROWS];
+	struct stat_column column[STAT_SIDES][STAT_COLUMNS];
 };

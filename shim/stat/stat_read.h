@@ -14,6 +14,18 @@ struct stat_counter_info {
 };
 extern const struct stat_counter_info stat_counters[STAT_COUNTERS];
 
+/* What is listed, in this order. */
+enum stat_section {
+#define SECTION(section, title) STAT_SECTION_##section,
+#include "shim/stat/counters.def"
+	STAT_SECTIONS
+};
+struct stat_section_info {
+	const char *name, *title;
+};
+extern const struct stat_section_info stat_sections[STAT_SECTIONS];
+bool stat_is_in(int counter, const char *section);
+
 /* Sums over all threads. */
 struct stat_totals {
 	uint64_t counter[STAT_COUNTERS];
@@ -24,9 +36,16 @@ void stat_sum(struct stat_totals *totals, const struct stat_memory *copy);
 struct stat_outcome {
 	uint64_t looked_at; /* the sum of the next three */
 	uint64_t aligned, misaligned, unpinned;
-	uint64_t reachable; /* arrived on a CPU that some pinned thread is at home on */
+	uint64_t reachable; /* would be aligned if steered: some pinned thread is at home there */
 };
 void stat_judge(struct stat_outcome *outcome, const struct stat_memory *copy, enum stat_side side);
+
+/* What arrived on a CPU: its column in the table. */
+void stat_judge_cpu(struct stat_outcome *outcome, const struct stat_memory *copy,
+		    enum stat_side side, unsigned cpu);
+/* By interface: its slot in the memory, or STAT_NO_NIC. */
+void stat_judge_nic(struct stat_outcome *outcome, const struct stat_memory *copy,
+		    enum stat_side side, unsigned slot);
 
 /* Part of total in tenths of a percent, rounded down: 1000 means all of it. 0 of 0 is 0. */
 unsigned stat_share(uint64_t part, uint64_t total);
