@@ -199,13 +199,18 @@ void registration_end(struct registration *reg, int epfd, struct group *group)
 	reg->in_use = 0;
 }
 
-bool registration_arm(struct registration *reg, int epfd)
+bool registration_fire(struct registration *reg)
 {
 	int fired = 0;
 
+	return atomic_compare_exchange_strong(&reg->fired, &fired, 1);
+}
+
+bool registration_arm(struct registration *reg, int epfd)
+{
 	if (!(reg->events & EPOLLONESHOT))
 		return true;
-	if (!atomic_compare_exchange_strong(&reg->fired, &fired, 1))
+	if (!registration_fire(reg))
 		return false;
 	struct epoll_event silent = {.events = EPOLLONESHOT, .data.u64 = reg->data};
 	sys(SYS_epoll_ctl, epfd, EPOLL_CTL_MOD, reg->fd, &silent);

@@ -54,6 +54,8 @@ void registration_end(struct registration *reg, int epfd, struct group *group);
 /* The same but keeps it in its list: the listener is gone. */
 void registration_withdraw(struct registration *reg, int epfd, struct group *group);
 
+/* The listener reports, with EPOLLONESHOT: false if the application was told before. */
+bool registration_fire(struct registration *reg);
 /* A member reports. For EPOLLONESHOT: false if the application was told before, else silences the
  * listener itself. */
 bool registration_arm(struct registration *reg, int epfd);

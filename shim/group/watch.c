@@ -30,7 +30,7 @@ static int watch_new(int epfd, bool private)
 		watch->descriptors = 1;
 		watch->private = private;
 		watch->tid = 0;
-		watch->takeovers = watch->draining = 0;
+		watch->takeovers = watch->draining = watch->has_oneshot = 0;
 		watch->first = NULL;
 		watch->next_ms = 0;
 		watch->in_use = 1;
@@ -48,6 +48,14 @@ static struct registration *find(const struct watch *watch, int fd, int listener
 	return reg;
 }
 
+/* Some thread may be waiting on it right now. */
+static void touch(struct watch *watch, const struct epoll_event *event)
+{
+	if (event->events & EPOLLONESHOT)
+		watch->has_oneshot = 1;
+	watch->dirty = 1;
+}
+
 static void add_registration(int epfd, int fd, int listener, const struct epoll_event *event)
 {
 	struct fd_word word = fd_get(epfd);
@@ -58,7 +66,7 @@ static void add_registration(int epfd, int fd, int listener, const struct epoll_
 		return;
 	reg->next = watches[number].first;
 	watches[number].first = reg;
-	watches[number].dirty = 1;
+	touch(&watches[number], event);
 	fd_set_word(epfd, FD_EPOLL, (uint32_t)number);
 }
 
@@ -71,11 +79,13 @@ void watch_control(int epfd, int op, int fd, int listener, const struct epoll_ev
 	if (word.kind == FD_EPOLL)
 		reg = find(&watches[word.value], fd, listener);
 	if (reg) {
-		if (op == EPOLL_CTL_DEL)
+		if (op == EPOLL_CTL_DEL) {
 			reg->present = 0;
-		else
+			watches[word.value].dirty = 1;
+		} else {
 			registration_update(reg, event);
-		watches[word.value].dirty = 1;
+			touch(&watches[word.value], event);
+		}
 	} else if (op != EPOLL_CTL_DEL && !self_is_borrowed()) {
 		self_lock(&guard);
 		add_registration(epfd, fd, listener, event);

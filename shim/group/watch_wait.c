@@ -53,6 +53,16 @@ static bool translate(struct watch *watch, const struct epoll_event *events, int
 	return true;
 }
 
+/* The application's own event of a listener with EPOLLONESHOT: false where it was told before by
+ * way of a member. The members' events are dropped from now on, and each comes but once. */
+static bool is_news(const struct watch *watch, const struct epoll_event *event)
+{
+	for (struct registration *reg = watch->first; reg; reg = reg->next)
+		if (reg->present && reg->events & EPOLLONESHOT && reg->data == event->data.u64)
+			return registration_fire(reg);
+	return true;
+}
+
 /* Returns how many of the events are left for the application. */
 static int translate_all(struct watch *watch, struct epoll_event *events, int count)
 {
@@ -60,7 +70,9 @@ static int translate_all(struct watch *watch, struct epoll_event *events, int co
 
 	for (int i = 0; i < count; i++) {
 		struct epoll_event event = events[i];
-		if (!mark_is(&event) || translate(watch, events, kept, &event))
+		bool keep = mark_is(&event) ? translate(watch, events, kept, &event)
+					    : !watch->has_oneshot || is_news(watch, &event);
+		if (keep)
 			events[kept++] = event;
 	}
 	return kept;
