@@ -18,7 +18,8 @@
 static void leave(int fd, struct fd_word word)
 {
 	/* What a vfork child closes, its parent keeps; to forget a plain one does no harm. */
-	if (word.kind != FD_PLAIN && word.kind != FD_UNKNOWN && self_is_borrowed())
+	if (word.kind != FD_PLAIN && word.kind != FD_INSTANCE && word.kind != FD_UNKNOWN &&
+	    self_is_borrowed())
 		return;
 	if (word.kind == FD_LISTENER)
 		listener_close(fd);
@@ -43,7 +44,7 @@ EXPORTED int close(int fd)
 }
 
 /* After a successful copy. What still stands at that number is the parent's of a vfork child. */
-static int copied(struct fd_word word, int to)
+static int copied(int fd, struct fd_word word, int to)
 {
 	if (to < 0 || (fd_get(to).kind != FD_UNKNOWN && self_is_borrowed()))
 		return to;
@@ -51,6 +52,8 @@ static int copied(struct fd_word word, int to)
 		listener_duplicated((int)word.value, to);
 	else if (word.kind == FD_EPOLL)
 		watch_duplicated(word.value, to);
+	else if (word.kind == FD_INSTANCE)
+		watch_copied(fd, to);
 	else if (word.kind == FD_SOCKET || word.kind == FD_PLAIN)
 		fd_set_word(to, word.kind, word.value);
 	return to;
@@ -58,7 +61,7 @@ static int copied(struct fd_word word, int to)
 
 EXPORTED int dup(int fd)
 {
-	return copied(fd_get(fd), real_dup(fd));
+	return copied(fd, fd_get(fd), real_dup(fd));
 }
 
 /* Makes room for a copy under a number of the application's choice. */
@@ -80,7 +83,7 @@ EXPORTED int dup2(int fd, int to)
 
 	make_room(fd, to);
 	int ret = real_dup2(fd, to);
-	return fd == to ? ret : copied(word, ret);
+	return fd == to ? ret : copied(fd, word, ret);
 }
 
 EXPORTED int dup3(int fd, int to, int flags)
@@ -88,14 +91,14 @@ EXPORTED int dup3(int fd, int to, int flags)
 	struct fd_word word = fd_get(fd);
 
 	make_room(fd, to);
-	return copied(word, real_dup3(fd, to, flags));
+	return copied(fd, word, real_dup3(fd, to, flags));
 }
 
 static int duplicating(int (*real)(int, int, ...), int fd, int command, long argument)
 {
 	int ret = real(fd, command, argument);
 
-	return command == F_DUPFD || command == F_DUPFD_CLOEXEC ? copied(fd_get(fd), ret) : ret;
+	return command == F_DUPFD || command == F_DUPFD_CLOEXEC ? copied(fd, fd_get(fd), ret) : ret;
 }
 
 EXPORTED int fcntl(int fd, int command, ...)
@@ -157,6 +160,7 @@ EXPORTED int close_range(unsigned int first, unsigned int last, int flags)
 	if (!(flags & CLOSE_RANGE_CLOEXEC)) {
 		fd_for_each(FD_LISTENER, leave_in_range, &range);
 		fd_for_each(FD_EPOLL, leave_in_range, &range);
+		fd_for_each(FD_INSTANCE, leave_in_range, &range);
 		fd_for_each(FD_SOCKET, leave_in_range, &range);
 		fd_for_each(FD_PLAIN, leave_in_range, &range);
 	}

@@ -12,9 +12,8 @@
 
 static int fresh(int epfd)
 {
-	/* The number may still stand for an instance that was closed behind our back. */
-	if (epfd >= 0)
-		fd_forget(epfd);
+	if (epfd >= 0 && runtime_on())
+		fd_set_word(epfd, FD_INSTANCE, 0);
 	return epfd;
 }
 
@@ -69,22 +68,35 @@ static int wait_masked(const struct watch_call *call, int timeout_ms, const uint
 				(const sigset_t *)mask);
 }
 
+/* After a wait on what is not known to have listeners. Where that is a copy made by a raw system
+ * call, it is known from now on. */
+static int waited(struct watch_call *call, int count)
+{
+	int number = count > 0 && __builtin_expect(watch_exists, 0)
+			     ? watch_recognise(call->epfd, call->events, count)
+			     : -1;
+
+	if (__builtin_expect(number < 0, 1))
+		return count;
+	count = watch_translate((unsigned)number, call->events, count);
+	return count ? count : watch_wait((unsigned)number, call);
+}
+
 EXPORTED int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout)
 {
-	unsigned number;
-
-	if (!is_watch(epfd, &number))
-		return real_epoll_wait(epfd, events, max, timeout);
 	struct watch_call call = {.wait = wait_plain,
 				  .epfd = epfd,
 				  .events = events,
 				  .max_events = max,
 				  .timeout_ms = timeout};
-	return watch_wait(number, &call);
+	unsigned number;
+
+	return is_watch(epfd, &number) ? watch_wait(number, &call)
+				       : waited(&call, real_epoll_wait(epfd, events, max, timeout));
 }
 
-static int wait_with_mask(unsigned number, int epfd, struct epoll_event *events, int max,
-			  int timeout, const sigset_t *mask)
+EXPORTED int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout,
+			 const sigset_t *mask)
 {
 	struct watch_call call = {.wait = wait_masked,
 				  .epfd = epfd,
@@ -92,16 +104,11 @@ static int wait_with_mask(unsigned number, int epfd, struct epoll_event *events,
 				  .max_events = max,
 				  .timeout_ms = timeout,
 				  .mask = (const uint64_t *)mask};
-	return watch_wait(number, &call);
-}
-
-EXPORTED int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout,
-			 const sigset_t *mask)
-{
 	unsigned number;
 
-	return is_watch(epfd, &number) ? wait_with_mask(number, epfd, events, max, timeout, mask)
-				       : real_epoll_pwait(epfd, events, max, timeout, mask);
+	return is_watch(epfd, &number)
+		       ? watch_wait(number, &call)
+		       : waited(&call, real_epoll_pwait(epfd, events, max, timeout, mask));
 }
 
 /* Rounded up: never earlier than asked for. -1 for ever. */
@@ -117,9 +124,15 @@ static int to_ms(const struct timespec *timeout)
 EXPORTED int epoll_pwait2(int epfd, struct epoll_event *events, int max,
 			  const struct timespec *timeout, const sigset_t *mask)
 {
+	struct watch_call call = {.wait = wait_masked,
+				  .epfd = epfd,
+				  .events = events,
+				  .max_events = max,
+				  .timeout_ms = to_ms(timeout),
+				  .mask = (const uint64_t *)mask};
 	unsigned number;
 
 	return is_watch(epfd, &number)
-		       ? wait_with_mask(number, epfd, events, max, to_ms(timeout), mask)
-		       : real_epoll_pwait2(epfd, events, max, timeout, mask);
+		       ? watch_wait(number, &call)
+		       : waited(&call, real_epoll_pwait2(epfd, events, max, timeout, mask));
 }

@@ -1,6 +1,7 @@
 #include "shim/group/watch.h"
 #include "shim/group/deal.h"
 #include "shim/group/listener.h"
+#include "shim/group/mark.h"
 #include "shim/group/ready.h"
 #include "shim/group/watch_state.h"
 #include "shim/kernel/sys.h"
@@ -18,6 +19,7 @@
 #define TAKEOVERS_MAX 8
 
 static struct watch watches[WATCHES_MAX];
+_Atomic int watch_exists;
 static __thread int thread_watch; /* number + 1 of the instance this thread last waited on */
 
 static int watch_new(int epfd, bool private)
@@ -34,6 +36,7 @@ static int watch_new(int epfd, bool private)
 		watch->first = NULL;
 		watch->next_ms = 0;
 		watch->in_use = 1;
+		watch_exists = 1;
 		return i;
 	}
 	return -1;
@@ -56,10 +59,38 @@ static void touch(struct watch *watch, const struct epoll_event *event)
 	watch->dirty = 1;
 }
 
-static void add_registration(int epfd, int fd, int listener, const struct epoll_event *event)
+struct copies {
+	uint32_t of;
+	unsigned number;
+};
+
+static void join_copy(int fd, uint32_t of, void *argument)
+{
+	const struct copies *copies = argument;
+
+	if (of != copies->of)
+		return;
+	watches[copies->number].descriptors++;
+	fd_set_word(fd, FD_EPOLL, copies->number);
+}
+
+static int watch_of(int epfd)
 {
 	struct fd_word word = fd_get(epfd);
 	int number = word.kind == FD_EPOLL ? (int)word.value : watch_new(epfd, false);
+	struct copies copies = {.of = word.value, .number = (unsigned)number};
+
+	if (number < 0 || word.kind == FD_EPOLL)
+		return number;
+	fd_set_word(epfd, FD_EPOLL, (uint32_t)number);
+	if (word.kind == FD_INSTANCE && word.value)
+		fd_for_each(FD_INSTANCE, join_copy, &copies);
+	return number;
+}
+
+static void add_registration(int epfd, int fd, int listener, const struct epoll_event *event)
+{
+	int number = watch_of(epfd);
 	struct registration *reg = number < 0 ? NULL : registration_new(fd, listener, event);
 
 	if (!reg)
@@ -67,7 +98,6 @@ static void add_registration(int epfd, int fd, int listener, const struct epoll_
 	reg->next = watches[number].first;
 	watches[number].first = reg;
 	touch(&watches[number], event);
-	fd_set_word(epfd, FD_EPOLL, (uint32_t)number);
 }
 
 void watch_control(int epfd, int op, int fd, int listener, const struct epoll_event *event)
@@ -227,6 +257,42 @@ void watch_duplicated(unsigned number, int fd)
 		return;
 	watch_at(number)->descriptors++;
 	fd_set_word(fd, FD_EPOLL, number);
+}
+
+void watch_copied(int fd, int to)
+{
+	static _Atomic uint32_t last;
+	struct fd_word word = fd_get(fd);
+
+	if (!word.value) {
+		fd_swap(fd, word, FD_INSTANCE, ++last);
+		word = fd_get(fd);
+	}
+	if (word.kind == FD_EPOLL)
+		watch_duplicated(word.value, to); /* another thread has just added a listener */
+	else
+		fd_set_word(to, word.kind, word.value);
+}
+
+int watch_recognise(int epfd, const struct epoll_event *events, int count)
+{
+	for (int e = 0; e < count; e++) {
+		if (!mark_is(&events[e]))
+			continue;
+		const struct registration *wanted =
+			registration_at(mark_of(&events[e]).registration);
+		for (unsigned i = 0; i < WATCHES_MAX; i++) {
+			const struct registration *reg =
+				watches[i].in_use ? watches[i].first : NULL;
+			while (reg && reg != wanted)
+				reg = reg->next;
+			if (!reg)
+				continue;
+			watch_duplicated(i, epfd);
+			return (int)i;
+		}
+	}
+	return -1;
 }
 
 void watch_closed(unsigned number, int fd)

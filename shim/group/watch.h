@@ -35,6 +35,14 @@ void watch_control(int epfd, int op, int fd, int listener, const struct epoll_ev
 /* epoll_wait() on an instance that is known to have listeners: number is the value of its word. */
 int watch_wait(unsigned number, const struct watch_call *call);
 
+/* Once there is any. */
+extern _Atomic int watch_exists;
+/* What a wait on an instance returned that no word tells to have listeners. Where it holds events
+ * of ours, that is a copy which nobody saw being made: the number of its watch; else -1. */
+int watch_recognise(int epfd, const struct epoll_event *events, int count);
+/* Makes what the kernel returned the application's. Returns how many are left. */
+int watch_translate(unsigned number, struct epoll_event *events, int count);
+
 /* Slots whose members the calling thread has in the instance it last waited on, for a listener;
  * NULL where it does not watch that listener by an epoll instance of the application's. */
 const struct slot_set *watch_of_thread(int listener);
@@ -47,6 +55,8 @@ struct slot_set watch_of_process(int listener);
 void watch_closed(unsigned number, int fd);
 /* fd now is another number of the instance. */
 void watch_duplicated(unsigned number, int fd);
+/* The same of one that has no listeners so far (FD_INSTANCE): to is a copy of fd. */
+void watch_copied(int fd, int to);
 /* Takes the members of a listener out of all instances of this process. Under self_lock(). */
 void watch_forget_listener(int listener);
 /* Takes one member out of all instances of this process until their next wait: it gets another

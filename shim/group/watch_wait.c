@@ -78,6 +78,11 @@ static int translate_all(struct watch *watch, struct epoll_event *events, int co
 	return kept;
 }
 
+int watch_translate(unsigned number, struct epoll_event *events, int count)
+{
+	return translate_all(watch_at(number), events, count);
+}
+
 /* Marks what of a registration's slots still has connections as ready. */
 static bool drain_one(struct registration *reg)
 {

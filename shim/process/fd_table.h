@@ -14,6 +14,7 @@ enum fd_kind {
 	FD_PLAIN,    /* looked at: nothing to do for it */
 	FD_SOCKET,   /* TCP socket, value: SOCKET_* bits of what the application did with it */
 	FD_LISTENER, /* listening TCP socket, value: number of its listener */
+	FD_INSTANCE, /* epoll instance without listeners; value: 0, or what its copies share */
 	FD_EPOLL,    /* epoll instance that has listeners in it, value: number of its watch */
 	FD_OURS,     /* the shim's own: invisible to the application */
 };

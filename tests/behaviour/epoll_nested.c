@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
+#include <sys/syscall.h>
 
 static int listener, inner, outer;
 
@@ -76,6 +77,40 @@ static void two_numbers(void)
 	gone(peer);
 }
 
+/* Copies made before there was a listener, and behind everybody's back; waited on by each. */
+static void copied_early(void)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.u64 = 7};
+	int one = epoll_create1(0), copies[4];
+
+	copies[0] = dup(one);
+	copies[1] = fcntl(copies[0], F_DUPFD_CLOEXEC, 50);
+	copies[2] = dup2(one, 61);
+	copies[3] = (int)syscall(SYS_dup, one);
+	CHECK(!epoll_ctl(copies[1], EPOLL_CTL_ADD, listener, &event));
+	/* By the one that adds nothing, nor is known: members stand beside the listener now. */
+	CHECK(epoll_wait(copies[0], &event, 1, 10) == 0);
+	for (int i = 0; i < 12; i++) {
+		int peer = connected((enum way)(i % WAYS), port_of(listener));
+		for (int j = 0; j < 4; j++) {
+			CHECK(epoll_wait(copies[(i + j) % 4], &event, 1, 2000) == 1);
+			CHECK(event.data.u64 == 7 && event.events == EPOLLIN);
+		}
+		int fd = accept(listener, NULL, NULL);
+		CHECK(fd >= 0 && is_pair(peer, fd));
+		close(fd);
+		gone(peer);
+	}
+	CHECK(!close(one) && !close(copies[1]) && !close(copies[2]) && !close(copies[0]));
+	int peer = connected(CPU0, port_of(listener));
+	CHECK(epoll_wait(copies[3], &event, 1, 2000) == 1 && event.data.u64 == 7);
+	int fd = accept(listener, NULL, NULL);
+	CHECK(fd >= 0 && is_pair(peer, fd));
+	close(fd);
+	gone(peer);
+	CHECK(!close(copies[3]));
+}
+
 void behaviour(void)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.u64 = 7};
@@ -90,4 +125,5 @@ void behaviour(void)
 	close(inner);
 	close(outer);
 	two_numbers();
+	copied_early();
 }
