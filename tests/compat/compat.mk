@@ -1,9 +1,7 @@
-# Suites with and without the shim, too long for `make test`: others', and a program an intercepted call.
-COMPAT_PYTHON ?= test_socket test_select test_selectors test_poll test_epoll test_asyncio \
-	test_subprocess test_fork1
-
+# Others' programs and suites with and without the shim, and a program an intercepted call; what of it
+# is fast is in `make test`, too.
 .PHONY: compat
-compat: all softnic tools
+compat:
 	@tests/lib/install-packages
-	@BUILD=$(abspath $(BUILD)) tests/compat/python $(COMPAT_PYTHON)
-	@BUILD=$(abspath $(BUILD)) tests/compat/behaviour.sh
+	@$(MAKE) --no-print-directory all softnic tools
+	@BUILD=$(abspath $(BUILD)) tests/run --compat
