@@ -21,7 +21,6 @@ serves() {
 	shift 2
 	nginx_conf workers=2 port=8080
 	nginx_up env "LD_PRELOAD=$preload" "RSSSHIM_CONF=$WORLD_DIR/policy.ini" "$@"
-	sleep 0.5
 	conns_hold --to "$DUT4:8080" --from "$CLIENT4" --count 300 --concurrency 1 --request / >/dev/null
 	is "$(observe --json --listen 8080 "$NGINX_PID" | jq -c '[.aligned, .total]')" "[300,300]" "$name"
 	conns_release

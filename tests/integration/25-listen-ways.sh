@@ -48,7 +48,6 @@ nginx_way() { # NAME LISTEN-OPTIONS
 	judge "$1, plain" 350 650 "--request /" "$NGINX_PID"
 	nginx_down
 	nginx_up "${SHIM[@]}"
-	sleep 1 # workers pin themselves and begin to watch after the port is open
 	judge "$1" 1000 1000 "--request /" "$NGINX_PID"
 	nginx_down
 }
@@ -81,7 +80,7 @@ haproxy_way() { # NAME BIND-OPTIONS
 	wait_gone "$SPAWNED"
 	spawn_dut haproxy "${SHIM[@]}" haproxy -f "$WORLD_DIR/haproxy.cfg"
 	wait_port dut 8080
-	sleep 0.5
+	wait_ready 2 "$SPAWNED"
 	judge "$1" 1000 1000 "--request /" "$SPAWNED"
 	kill "$SPAWNED"
 	wait_gone "$SPAWNED"
@@ -98,7 +97,7 @@ serve_way() { # NAME EXCHANGE-EXPECTED SERVE-OPTIONS...
 			$([ "$family" = 6 ] && echo --ipv6) "$@"
 		local pid=$SPAWNED
 		wait_port dut 8080
-		sleep 1
+		wait_ready 2 "$pid"
 		judge_family "$name" "$family" 1000 1000 --numbered "$pid"
 		kill "$pid"
 		wait_gone "$pid"
@@ -120,7 +119,7 @@ passed_way() {
 			"${SERVE_OPTIONS[@]}"
 		local pid=$SPAWNED
 		wait_port dut 8080
-		sleep 1
+		wait_ready 2 "$pid"
 		judge_family "$name" "$family" 1000 1000 --numbered "$pid"
 		kill "$pid"
 		wait_gone "$pid"
@@ -139,8 +138,8 @@ share_way() {
 				"$BUILD/serve" --port 8080 --cpus $cpu $([ "$family" = 6 ] && echo --ipv6)
 			pids+=("$SPAWNED")
 			wait_port dut 8080
+			wait_ready 1 "$SPAWNED"
 		done
-		sleep 1
 		judge_family "independent instances that share" "$family" 1000 1000 --numbered "${pids[@]}"
 		kill "${pids[@]}"
 		for pid in "${pids[@]}"; do wait_gone "$pid"; done

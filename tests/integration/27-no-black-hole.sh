@@ -9,11 +9,13 @@ world_up clients=4
 world_conf >"$WORLD_DIR/policy.ini"
 SHIM=(env "LD_PRELOAD=$BUILD/librssshim.so" "RSSSHIM_CONF=$WORLD_DIR/policy.ini")
 
-serve_up() { # ARGUMENT...
-	spawn_dut serve "${SHIM[@]}" "$BUILD/serve" --port 8080 "$@"
+serve_up() { # CPUS ARGUMENT...
+	local cpus=$1
+	shift
+	spawn_dut serve "${SHIM[@]}" "$BUILD/serve" --port 8080 --cpus "$cpus" "$@"
 	SERVE=$SPAWNED
 	wait_port dut 8080
-	sleep 0.5
+	wait_ready "$(wc -w <<<"$cpus")" "$SERVE"
 }
 serve_down() {
 	local pid pids
@@ -48,7 +50,7 @@ all_aligned() { # NAME PID...
 }
 
 for wait in epoll edge poll accept; do
-	serve_up --cpus "0 1" --wait $wait
+	serve_up "0 1" --wait $wait
 	all_aligned "$wait: aligned at first" "$SERVE"
 	stopped=$(worker_on 1)
 	kill -STOP "$stopped"
@@ -63,13 +65,13 @@ for wait in epoll edge poll accept; do
 	serve_down
 done
 
-serve_up --cpus "0 1" --leave-after 150
+serve_up "0 1" --leave-after 150
 served_in_time "one worker will stop watching"
 served_in_time "one worker stops watching meanwhile"
 served_in_time "one worker has stopped watching"
 serve_down
 
-serve_up --cpus "1"
+serve_up "1"
 served_in_time "fewer workers than queues"
 serve_down
 
@@ -84,7 +86,7 @@ nginx_down
 
 # Clients of this host arrive on their own CPU: steered by it, all would go to its worker, the one
 # that has to share the CPU with them.
-serve_up --cpus "0 1"
+serve_up "0 1"
 for to in 127.0.0.1 "$DUT4"; do
 	for cpu in 0 1; do
 		sleep 2 | in_dut taskset -c $cpu "$BUILD/conns" --to "$to:8080" --count 200 \

@@ -22,7 +22,6 @@ server_up() {
 	# shellcheck disable=SC2086
 	nginx_up "$BUILD/refuse" $refused -- env LD_PRELOAD="$BUILD/librssshim.so" \
 		RSSSHIM_CONF="$WORLD_DIR/policy.ini" RSSSHIM_SHIM_LOG_FILE="$LOG" "$@"
-	sleep 0.5
 }
 
 # share FAMILY: opens 400 connections, prints [all answered, aligned in 1000].

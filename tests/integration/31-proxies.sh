@@ -46,7 +46,7 @@ run_case() {
 	rm -f "$WORLD_DIR/proxy.pid"
 	spawn_dut proxy "$@"
 	wait_port dut 8080
-	sleep 1
+	wait_ready 2 "$SPAWNED"
 	sessions "$name, IPv$family" "$exact" "$SPAWNED"
 	stop_pid "$SPAWNED"
 }

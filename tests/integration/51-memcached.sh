@@ -18,7 +18,7 @@ memcached_up() { # THREADS [VARIABLE=VALUE]...
 		"$@" memcached -u nobody -t "$threads" -l "$DUT4" -p $PORT -c 8192
 	MEMCACHED=$SPAWNED
 	wait_port dut $PORT
-	sleep 0.5
+	wait_ready "$((threads + 1))" "$MEMCACHED"
 }
 
 # Its last thread closes the listener, after the first is gone.

@@ -23,7 +23,6 @@ plain_sockets=$(in_dut ss -Hltn | wc -l)
 nginx_down
 
 nginx_up "${SHIM[@]}"
-sleep 0.5
 is "$(aligned 400)" 400 "steering: all aligned"
 is "$(accepted)" 400 "stat counts each accepted connection"
 in_client "$BUILD/conns" --to "$DUT4:8080" --from "$CLIENT4" --churn 6 --concurrency 8 --request / \
@@ -44,7 +43,6 @@ like "$("$RSSSHIM" stat "$NGINX_PID")" "aligned +\\(" "stat for people says what
 nginx_down
 
 nginx_up "${SHIM[@]}" RSSSHIM_SHIM_ENABLED=observe
-sleep 0.5
 seen=$(aligned 600)
 between "$seen" 200 400 "observe: about half aligned, as without the shim"
 is "$(in_dut ss -Hltn | wc -l)" "$plain_sockets" "observe: no listening socket more than without the shim"

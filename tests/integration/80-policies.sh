@@ -89,7 +89,7 @@ for options in "" "shards by-thread"; do
 	spawn_dut haproxy "${SHIM[@]}" haproxy -f "$WORLD_DIR/haproxy.cfg"
 	HAPROXY=$SPAWNED
 	wait_port dut 8080
-	sleep 0.5
+	wait_ready 2 "$HAPROXY"
 	judge "HAProxy ${options:-as shipped}" "$HAPROXY" accepted upstream
 	stop_pid "$HAPROXY"
 done

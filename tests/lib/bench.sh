@@ -270,6 +270,27 @@ wait_port() {
 	wait_until 10 bench_listens "$ns" "$2" || bench_die "nothing listens on port $2 of the $1"
 }
 
+# wait_ready THREADS PID: until so many threads of that process and its descendants wait for work, so
+# have pinned themselves and watch their listeners: later than the port is open. Goes on after five
+# seconds all the same.
+wait_ready() { wait_until 5 bench_waits "$@" || return 0; }
+bench_waits() {
+	local threads=0 pid place
+	for pid in $(bench_tree "$2"); do
+		for place in "/proc/$pid/task/"*/wchan; do
+			case $(cat "$place" 2>/dev/null) in
+			*epoll_wait | ep_poll | poll_schedule_timeout* | inet_csk_accept) ((++threads)) ;;
+			esac
+		done
+	done
+	((threads >= $1))
+}
+bench_tree() {
+	local child
+	echo "$1"
+	for child in $(pgrep -P "$1"); do bench_tree "$child"; done
+}
+
 # observe ARG...: the observer, told which CPUs have receive queues.
 observe() { "$BUILD/observe" --cpus "${WORLD_QUEUE_CPUS// /,}" "$@"; }
 
@@ -328,7 +349,7 @@ nginx_conf() {
 		*) bench_die "nginx_conf: what is $word?" ;;
 		esac
 	done
-	NGINX_CONF=$WORLD_DIR/nginx.conf NGINX_PORT=$port
+	NGINX_CONF=$WORLD_DIR/nginx.conf NGINX_PORT=$port NGINX_WORKERS=$workers
 	bench_nginx_text nginx >"$NGINX_CONF"
 }
 
@@ -362,12 +383,14 @@ bench_nginx_text() { # NAME of its files; the rest are nginx_conf's variables
 }
 
 # nginx_up [COMMAND ARG...]: starts it in the device under test, COMMAND before it (env LD_PRELOAD=..,
-# rssshim run --); pid of the master in NGINX_PID. As a daemon would: it can upgrade its binary.
+# rssshim run --); pid of the master in NGINX_PID. As a daemon would: it can upgrade its binary. Its
+# workers are ready when this returns.
 nginx_up() {
 	in_dut "$@" "$(command -v nginx)" -p "$WORLD_DIR" -c "$NGINX_CONF" -e "$WORLD_DIR/nginx.error.log" ||
 		bench_die "nginx does not start: $(tail -3 "$WORLD_DIR/nginx.error.log")"
 	wait_port dut "$NGINX_PORT"
 	NGINX_PID=$(bench_pid_file "$WORLD_DIR/nginx.pid")
+	wait_ready "$NGINX_WORKERS" "$NGINX_PID"
 }
 
 nginx_down() {
