@@ -10,10 +10,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 
-/* Linux 6.3 and 5.0; older headers do not have them. */
-#define IP_LOCAL_PORT_RANGE_OPTION 51
-#define SO_BINDTOIFINDEX_OPTION    62
-
 static bool is_tcp(int domain, int type, int protocol)
 {
 	return (domain == AF_INET || domain == AF_INET6) &&

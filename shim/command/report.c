@@ -47,8 +47,10 @@ void report_outcome(const char *what, const struct application *app, enum stat_s
 	if (!outcome.looked_at)
 		return;
 	printf("  %s looked at: %" PRIu64, what, outcome.looked_at);
-	if (app->copy->every > 1)
+	if (app->copy->every > 1 && side == STAT_ACCEPT)
 		printf(" (one in %u)", app->copy->every);
+	else if (app->copy->every > 1)
+		printf(" (a sample)");
 	putchar('\n');
 	print_part(outcome.aligned, outcome.looked_at, "aligned");
 	print_part(outcome.misaligned, outcome.looked_at, "not aligned");

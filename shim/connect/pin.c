@@ -4,10 +4,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 
-/* Linux 6.3; older headers do not have it. The level is IPPROTO_IP for IPv6 sockets too: at
- * IPPROTO_IPV6 the number is another option's. */
-#define IP_LOCAL_PORT_RANGE_OPTION 51
-
 bool pin_supported(void)
 {
 	int fd = (int)sys(SYS_socket, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

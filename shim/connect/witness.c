@@ -5,12 +5,14 @@
 #include "shim/kernel/socket.h"
 #include "shim/kernel/sys.h"
 #include "shim/process/fd_table.h"
+#include "shim/process/runtime.h"
 #include "shim/stat/stat.h"
 #include <errno.h>
 #include <string.h>
 
 /* In the word of a watched socket: number of its uplink, and low bits of the generation. */
 #define UPLINK_SHIFT     16
+#define UPLINK_NONE      0xfu
 #define GENERATION_SHIFT 20
 #define GENERATION_MASK  0xfffu
 
@@ -50,22 +52,32 @@ static void say(const struct uplink *uplink, enum trust_event event)
 			 uplink->name);
 }
 
-/* False where nothing can be said yet. */
-static bool look(int fd, uint32_t bits)
+/* The NIC that something was predicted of; NULL where nothing was, or it was looked at anew. */
+static struct uplink *uplink_of(uint32_t bits)
 {
 	struct uplinks *uplinks = outgoing_known();
-	unsigned number = bits >> UPLINK_SHIFT & 0xf;
-	struct flow flow = {0};
+	unsigned number = bits >> UPLINK_SHIFT & UPLINK_NONE;
 
 	if (!uplinks || number >= uplinks->count ||
 	    (uplinks->generation & GENERATION_MASK) != bits >> GENERATION_SHIFT)
-		return true;
-	struct uplink *uplink = &uplinks->uplink[number];
+		return NULL;
+	return &uplinks->uplink[number];
+}
+
+/* False where nothing can be said yet. */
+static bool look(int fd, uint32_t bits)
+{
+	struct uplink *uplink = uplink_of(bits);
+	struct flow flow = {0};
+
 	if (!peer_of(fd, &flow))
 		return false;
-	int predicted = arrival_of(&uplink->arrival, &flow).cpu;
 	int seen = socket_incoming_cpu(fd);
-	if (predicted < 0 || seen < 0)
+	if (seen < 0)
+		return true;
+	stat_seen(STAT_CONNECT, seen, uplink ? uplink->ifindex : 0);
+	int predicted = uplink ? arrival_of(&uplink->arrival, &flow).cpu : -1;
+	if (predicted < 0)
 		return true;
 	stat_predicted(uplink->ifindex, predicted == seen);
 	say(uplink, trust_note(&uplink->trust, predicted == seen));
@@ -91,6 +103,14 @@ static void look_at_last(void)
 	mine.fd = -1;
 }
 
+/* Every how many connections one is to be looked at. */
+static unsigned interval(const struct uplink *uplink)
+{
+	if (!runtime_on())
+		return 1;
+	return uplink ? trust_interval(&uplink->trust) : STAT_LOOK_EVERY;
+}
+
 void witness_connected(int fd, uint32_t bits, const struct uplinks *uplinks,
 		       const struct uplink *uplink)
 {
@@ -98,10 +118,14 @@ void witness_connected(int fd, uint32_t bits, const struct uplinks *uplinks,
 
 	look_at_last();
 	bits &= SOCKET_APPLICATION;
-	if (++mine.connects >= trust_interval(&uplink->trust)) {
+	if (++mine.connects >= interval(uplink)) {
 		mine.connects = 0;
-		bits |= SOCKET_WATCHED | (uint32_t)(uplink - uplinks->uplink) << UPLINK_SHIFT |
-			uplinks->generation << GENERATION_SHIFT;
+		bits |= SOCKET_WATCHED;
+		if (uplink)
+			bits |= (uint32_t)(uplink - uplinks->uplink) << UPLINK_SHIFT |
+				uplinks->generation << GENERATION_SHIFT;
+		else
+			bits |= UPLINK_NONE << UPLINK_SHIFT;
 		mine.fd = fd;
 		mine.bits = bits | SOCKET_CALLED;
 	}

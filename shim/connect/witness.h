@@ -1,11 +1,13 @@
-/* Sees afterwards whether connections arrived where it was predicted, for a sample of them.
+/* Sees afterwards where connections arrived: whether it was where predicted, for a sample of them,
+ * and for the statistics.
  *
  * The CPU is known once the handshake is over, so a socket is marked in its word and looked at when
  * the same thread connects the next time, or when it is closed. */
 #pragma once
 #include "shim/connect/uplink.h"
 
-/* connect() went well, or is under way; `bits` are the socket's SOCKET_* bits. */
+/* connect() went well, or is under way; `bits` are the socket's SOCKET_* bits. uplink: NULL where
+ * nothing is predicted. */
 void witness_connected(int fd, uint32_t bits, const struct uplinks *uplinks,
 		       const struct uplink *uplink);
 

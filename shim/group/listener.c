@@ -305,7 +305,10 @@ int listener_of(int fd)
 	if (runtime_policy()->listen_steer && socket_is_listening(fd) && socket_is_tcp(fd) &&
 	    is_port_wanted(fd) && !self_is_borrowed())
 		return adopt(fd);
-	fd_set_word(fd, FD_PLAIN, 0);
+	if (socket_is_tcp(fd))
+		fd_set_word(fd, FD_SOCKET, SOCKET_UNSEEN);
+	else
+		fd_set_word(fd, FD_PLAIN, 0);
 	return -1;
 }
 

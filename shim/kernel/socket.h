@@ -4,6 +4,11 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+/* Linux 5.0 and 6.3; older headers do not have them. The level of the second is IPPROTO_IP for IPv6
+ * sockets too: at IPPROTO_IPV6 the number is another option's. */
+#define SO_BINDTOIFINDEX_OPTION    62
+#define IP_LOCAL_PORT_RANGE_OPTION 51
+
 struct socket_address {
 	socklen_t length;
 	union {

@@ -29,9 +29,10 @@ enum socket_bits {
 	SOCKET_MARK = 1 << 5,    /* SO_MARK */
 	SOCKET_CALLED = 1 << 6,  /* connect() was called */
 	SOCKET_UNIQUE = 1 << 7,  /* has what no copy of it would have, see kernel/uncopyable.h */
-	SOCKET_APPLICATION = (1 << 8) - 1,
+	SOCKET_UNSEEN = 1 << 8,  /* it came without our seeing it: the kernel knows the rest */
+	SOCKET_APPLICATION = (1 << 9) - 1,
 	/* Beyond, ours: to be looked at when closed, see connect/witness.c. */
-	SOCKET_WATCHED = 1 << 8,
+	SOCKET_WATCHED = 1 << 9,
 };
 
 #define FD_TABLE_MAX (1 << 20)

@@ -14,7 +14,7 @@ static bool is_tcp(int fd)
 
 	if (word.kind == FD_UNKNOWN) {
 		word.kind = socket_is_tcp(fd) ? FD_SOCKET : FD_PLAIN;
-		fd_set_word(fd, word.kind, 0);
+		fd_set_word(fd, word.kind, word.kind == FD_SOCKET ? SOCKET_UNSEEN : 0);
 	}
 	return word.kind == FD_SOCKET;
 }

@@ -78,6 +78,10 @@ void stat_outgoing(enum stat_outgoing state);
 void stat_predicted(uint32_t ifindex, bool right);
 void stat_trust(uint32_t ifindex, bool trusted);
 
+/* The packets of a connection of the calling thread were seen to arrive on that CPU, by that
+ * interface; 0: not known. */
+void stat_seen(enum stat_side side, int cpu, uint32_t ifindex);
+
 /* The connection fd is there: looks, now and then, on which CPU its packets arrive. ifindex: by
  * which interface, 0: not known (the kernel tells for accepted connections). A system call or two
  * when it does look. */

@@ -49,7 +49,7 @@ static unsigned place_of(int cpu)
 	return cpu >= 0 && cpu < STAT_CPUS_MAX ? (unsigned)cpu : STAT_BEYOND;
 }
 
-void stat_look(enum stat_side side, int fd, uint32_t ifindex)
+void stat_seen(enum stat_side side, int cpu, uint32_t ifindex)
 {
 	static const enum stat_counter counter[STAT_SIDES][STAT_OUTCOMES] = {
 		[STAT_ACCEPT] = {STAT_ACCEPT_ALIGNED, STAT_ACCEPT_MISALIGNED, STAT_ACCEPT_UNPINNED},
@@ -58,10 +58,8 @@ void stat_look(enum stat_side side, int fd, uint32_t ifindex)
 	};
 	struct stat_memory *memory = stat_shared;
 
-	stat_here.until_look = next_look(memory ? memory->every : STAT_LOOK_EVERY);
-	int cpu = memory ? socket_incoming_cpu(fd) : -1;
-	if (cpu < 0)
-		return; /* no TCP connection */
+	if (!memory)
+		return;
 	const cpu_set_t *mask = &home_of_thread(clock_ms())->cpus;
 	enum stat_outcome_kind what = STAT_NOT_PINNED;
 	unsigned row = STAT_UNPINNED, column = place_of(cpu);
@@ -72,9 +70,20 @@ void stat_look(enum stat_side side, int fd, uint32_t ifindex)
 	}
 	stat_count(counter[side][what]);
 	count(&memory->table[side][row].arrived[column]);
+	if (ifindex)
+		count(&memory->column[side][column].nic[stat_nic_slot(memory, ifindex)][what]);
+}
+
+void stat_look(enum stat_side side, int fd, uint32_t ifindex)
+{
+	const struct stat_memory *memory = stat_shared;
+
+	stat_here.until_look = next_look(memory ? memory->every : STAT_LOOK_EVERY);
+	int cpu = memory ? socket_incoming_cpu(fd) : -1;
+	if (cpu < 0)
+		return; /* no TCP connection */
 	if (!ifindex && side == STAT_ACCEPT &&
 	    (memory->every > 1 || !(stat_here.random % NIC_EVERY)))
 		ifindex = socket_interface(fd);
-	if (ifindex)
-		count(&memory->column[side][column].nic[stat_nic_slot(memory, ifindex)][what]);
+	stat_seen(side, cpu, ifindex);
 }

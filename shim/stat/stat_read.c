@@ -105,6 +105,18 @@ void stat_judge_cpu(struct stat_outcome *outcome, const struct stat_memory *copy
 	outcome->reachable = is_home(copy, cpu) ? outcome->looked_at : outcome->aligned;
 }
 
+/* Connections there was a port to choose for, by the threads that made them. */
+static uint64_t choosable(const struct stat_memory *copy, const struct stat_outcome *outcome)
+{
+	struct stat_totals totals;
+
+	stat_sum(&totals, copy);
+	uint64_t steered = totals.counter[STAT_CONNECT_STEERED];
+	if (steered > outcome->looked_at)
+		steered = outcome->looked_at;
+	return steered > outcome->aligned ? steered : outcome->aligned;
+}
+
 void stat_judge(struct stat_outcome *outcome, const struct stat_memory *copy, enum stat_side side)
 {
 	struct stat_outcome part, sample = {0};
@@ -118,6 +130,10 @@ void stat_judge(struct stat_outcome *outcome, const struct stat_memory *copy, en
 		outcome->misaligned += part.misaligned;
 		outcome->unpinned += part.unpinned;
 		at_home += part.reachable;
+	}
+	if (side == STAT_CONNECT) {
+		outcome->reachable = choosable(copy, outcome);
+		return;
 	}
 	/* What interfaces that do not spread bring is not steered: told by the sample that knows.
 	 */

@@ -36,7 +36,9 @@ void stat_sum(struct stat_totals *totals, const struct stat_memory *copy);
 struct stat_outcome {
 	uint64_t looked_at; /* the sum of the next three */
 	uint64_t aligned, misaligned, unpinned;
-	uint64_t reachable; /* would be aligned if steered: some pinned thread is at home there */
+	/* Would be aligned if steered: for accepted ones some pinned thread is at home there, for
+	 * others there was a port to choose. */
+	uint64_t reachable;
 };
 void stat_judge(struct stat_outcome *outcome, const struct stat_memory *copy, enum stat_side side);
 

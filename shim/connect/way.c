@@ -1,0 +1,44 @@
+#include "shim/connect/way.h"
+#include "shim/connect/outgoing.h"
+#include "shim/kernel/socket.h"
+#include "shim/process/fd_table.h"
+#include <string.h>
+
+/* The question to the routing table. False where the application has a port of its own by now. */
+static bool ask_about(int fd, uint32_t bits, const struct destination *to,
+		      struct route_query *query)
+{
+	struct socket_address bound;
+
+	memset(query, 0, sizeof(*query));
+	query->family = to->flow.family;
+	memcpy(query->remote, to->flow.remote, sizeof(query->remote));
+	query->bound_to = to->interface;
+	if (bits & SOCKET_DEVICE)
+		query->bound_to =
+			(uint32_t)socket_get_int(fd, SOL_SOCKET, SO_BINDTOIFINDEX_OPTION, 0);
+	if (bits & SOCKET_MARK)
+		query->mark = (uint32_t)socket_get_int(fd, SOL_SOCKET, SO_MARK, 0);
+	if (!(bits & SOCKET_ADDRESS))
+		return true;
+	return !socket_local(fd, &bound) && !destination_local(&bound.any, query->local);
+}
+
+enum way_found way_find(int fd, uint32_t bits, const struct destination *to, struct way *way)
+{
+	struct route_query query;
+	struct route_answer answer;
+
+	if (!way->uplinks)
+		return WAY_UNPREDICTABLE;
+	if (!ask_about(fd, bits, to, &query))
+		return WAY_BOUND;
+	if (outgoing_route(&query, &answer) || answer.is_local)
+		return WAY_LOCAL;
+	way->uplink = uplink_find(way->uplinks, answer.ifindex);
+	way->flow = to->flow;
+	memcpy(way->flow.local, answer.local, sizeof(way->flow.local));
+	if (!way->uplink || !way->uplink->predictable[flow_family(&way->flow)])
+		return WAY_UNPREDICTABLE;
+	return WAY_FOUND;
+}
