@@ -75,7 +75,6 @@ static void begin(uint64_t now_ms)
 		local_ports_read(&state.local_ports, machine_sources()->proc);
 	}
 	state.look_ms = now_ms + LOOK_MS;
-	epoch = self_epoch();
 }
 
 static bool ports_changed(uint64_t now_ms)
@@ -104,6 +103,8 @@ static void update(uint64_t now_ms)
 	if (ports_changed(now_ms) || state.nics_version != machine_nics_version())
 		publish();
 	state.nics_version = machine_nics_version();
+	/* Last, or another thread's first connect would find nothing to go by yet. */
+	epoch = self_epoch();
 }
 
 struct uplinks *outgoing_uplinks(uint64_t now_ms)
