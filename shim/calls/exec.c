@@ -1,6 +1,7 @@
 /* The exec family. A program that starts itself anew stays preloaded, and its listeners keep their
  * groups; any other program gets what it is given. */
 #include "shim/calls/real.h"
+#include "shim/connect/late_port.h"
 #include "shim/group/carry.h"
 #include "shim/process/pinning.h"
 #include "shim/process/runtime.h"
@@ -37,6 +38,8 @@ static int execute_carrying(const struct request *request)
 	char inherit[CARRY_TEXT_MAX];
 	char *const *envp = request->envp;
 	int before = errno, count;
+
+	late_port_settle_all();
 	bool same = runtime_on() && surroundings_is_own_program(request->path);
 
 	if (same) {

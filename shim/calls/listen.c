@@ -1,6 +1,7 @@
 /* Sockets that listen: socket, bind, listen, shutdown and their options. */
 #include "shim/calls/real.h"
 #include "shim/connect/destination.h"
+#include "shim/connect/late_port.h"
 #include "shim/group/listener.h"
 #include "shim/kernel/socket.h"
 #include "shim/kernel/uncopyable.h"
@@ -75,18 +76,29 @@ static void note_option(int fd, int level, int name)
 
 EXPORTED int bind(int fd, const struct sockaddr *address, socklen_t length)
 {
+	uint8_t local[16];
+
 	if (runtime_on() && runtime_policy()->listen_share)
 		listener_share(fd, address, length);
-
+	late_port_settle(fd);
+	bool late = late_port_begin(fd, address, length);
 	int ret = real_bind(fd, address, length);
-	uint8_t local[16];
-	if (!ret && fd_get(fd).kind == FD_SOCKET)
+	if (late)
+		late_port_end(fd, !ret);
+	else if (!ret && fd_get(fd).kind == FD_SOCKET)
 		note(fd, destination_local(address, local) ? SOCKET_PORT : SOCKET_ADDRESS);
 	return ret;
 }
 
+EXPORTED int getsockname(int fd, struct sockaddr *address, socklen_t *length)
+{
+	late_port_settle(fd);
+	return real_getsockname(fd, address, length);
+}
+
 EXPORTED int listen(int fd, int backlog)
 {
+	late_port_settle(fd);
 	if (runtime_on())
 		return listener_listen(fd, backlog, real_listen);
 	int ret = real_listen(fd, backlog);

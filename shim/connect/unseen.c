@@ -35,7 +35,7 @@ struct fd_word unseen_look(int fd, struct fd_word word)
 	if (socket_is_tcp(fd)) {
 		runtime_discover();
 		seen.kind = FD_SOCKET;
-		seen.value = bits_of(fd);
+		seen.value = bits_of(fd) | (word.value & SOCKET_UNIQUE);
 	}
 	return fd_swap(fd, word, seen.kind, seen.value) ? seen : word;
 }

@@ -23,16 +23,17 @@ enum fd_kind {
 enum socket_bits {
 	SOCKET_PORT = 1 << 0,    /* bound to a port of its choice */
 	SOCKET_ADDRESS = 1 << 1, /* bound to an address, the port left to the kernel */
-	SOCKET_NO_PORT = 1 << 2, /* IP_BIND_ADDRESS_NO_PORT */
-	SOCKET_RANGE = 1 << 3,   /* IP_LOCAL_PORT_RANGE */
-	SOCKET_DEVICE = 1 << 4,  /* SO_BINDTODEVICE or the like */
-	SOCKET_MARK = 1 << 5,    /* SO_MARK */
-	SOCKET_CALLED = 1 << 6,  /* connect() was called */
-	SOCKET_UNIQUE = 1 << 7,  /* has what no copy of it would have, see kernel/uncopyable.h */
-	SOCKET_UNSEEN = 1 << 8,  /* it came without our seeing it: the kernel knows the rest */
-	SOCKET_APPLICATION = (1 << 9) - 1,
+	SOCKET_RANGE = 1 << 2,   /* IP_LOCAL_PORT_RANGE */
+	SOCKET_DEVICE = 1 << 3,  /* SO_BINDTODEVICE or the like */
+	SOCKET_MARK = 1 << 4,    /* SO_MARK */
+	SOCKET_CALLED = 1 << 5,  /* connect() was called */
+	SOCKET_UNIQUE = 1 << 6,  /* has what no copy of it would have, see kernel/uncopyable.h */
+	SOCKET_UNSEEN = 1 << 7,  /* it came without our seeing it: the kernel knows the rest */
+	SOCKET_APPLICATION = (1 << 8) - 1,
 	/* Beyond, ours: to be looked at when closed, see connect/witness.c. */
-	SOCKET_WATCHED = 1 << 9,
+	SOCKET_WATCHED = 1 << 8,
+	/* bind() was made without the port that it asked for, see connect/late_port.c. */
+	SOCKET_LATE_PORT = 1 << 9,
 };
 
 #define FD_TABLE_MAX (1 << 20)

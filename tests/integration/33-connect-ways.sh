@@ -71,6 +71,14 @@ aligned "such a one bound to an address" "$UPSTREAM4" inherited no-port "bind=$D
 aligned "SO_BINDTODEVICE" "$UPSTREAM4" device=rss0
 aligned "SO_MARK" "$UPSTREAM4" mark=7
 aligned "bind without a port, IP_BIND_ADDRESS_NO_PORT" "$UPSTREAM4" no-port "bind=$DUT4"
+aligned "bind without a port" "$UPSTREAM4" "bind=$DUT4"
+aligned "bind without a port, IPv6" "$UPSTREAM6" "bind=$DUT6"
+for address in "$DUT4" "$DUT6"; do
+	is "$(in_dut python3 "$LIB/late_port.py" "$address")" "" "what bind() to $address and port 0 promises"
+	is "$(in_dut taskset -c 1 env LD_PRELOAD="$BUILD/librssshim.so" \
+		RSSSHIM_CONF="$WORLD_DIR/policy.ini" python3 "$LIB/late_port.py" "$address" 2>&1)" "" \
+		"is kept under the shim"
+done
 alone "own ports" bound "$UPSTREAM4" "bind=$DUT4-20000"
 is "$(grep -c 'rss0: .*source ports that the application chose.*range' "$WORLD_DIR/log")" 1 \
 	"own ports: one line says what to write instead"

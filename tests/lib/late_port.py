@@ -1,0 +1,76 @@
+"""late_port.py ADDRESS: what bind() to port 0 promises, whether or not the port waits for connect().
+Prints a line for each promise that is broken."""
+import os
+import socket
+import sys
+
+ADDRESS = sys.argv[1]
+FAMILY = socket.AF_INET6 if ":" in ADDRESS else socket.AF_INET
+IP_BIND_ADDRESS_NO_PORT = 24
+
+
+def check(what, holds):
+    if not holds:
+        print("broken:", what)
+
+
+def bound():
+    s = socket.socket(FAMILY)
+    s.bind((ADDRESS, 0))
+    return s
+
+
+def port(s):
+    return s.getsockname()[1]
+
+
+def refuses(call, *arguments):
+    try:
+        call(*arguments)
+    except OSError as error:
+        return error.errno
+    return 0
+
+
+s = bound()
+check("a port is there", port(s) != 0)
+check("it stays", port(s) == port(s))
+check("the address is there", s.getsockname()[0] == ADDRESS)
+held = [bound() for _ in range(50)]
+check("no two have the same", len({port(t) for t in held}) == 50)
+check("a second bind is refused", refuses(bound().bind, (ADDRESS, 0)) == 22)
+check("and to a port", refuses(bound().bind, (ADDRESS, 22222)) == 22)
+check("the option reads 0", bound().getsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT) == 0)
+own = socket.socket(FAMILY)
+own.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+own.bind((ADDRESS, 0))
+check("the application's own wish holds", port(own) == 0)
+check("and reads 1", own.getsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT) == 1)
+
+s = bound()
+s.listen(5)
+client = socket.create_connection((ADDRESS, port(s)))
+check("it can listen", s.accept()[0].getpeername()[1] == port(client))
+
+s = bound()
+copy = s.dup()
+check("a copy sees the port", port(copy) != 0 and port(copy) == port(s))
+s = bound()
+pid = os.fork()
+if pid == 0:
+    os._exit(0 if port(s) else 1)
+check("so does a child", os.waitpid(pid, 0)[1] == 0)
+check("the same", port(s) != 0)
+s = bound()
+os.set_inheritable(s.fileno(), True)
+plain = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
+read = "import socket,sys; s = socket.socket(fileno=%d); sys.exit(s.getsockname()[1] == 0)"
+pid = os.fork()
+if pid == 0:
+    os.execve(sys.executable, [sys.executable, "-c", read % s.fileno()], plain)
+check("so does the next program", os.waitpid(pid, 0)[1] == 0)
+check("bind to another's address is refused", refuses(socket.socket(FAMILY).bind,
+      ("192.0.2.1" if FAMILY == socket.AF_INET else "2001:db8::1", 0)) == 99)
+other = socket.socket(FAMILY)
+refuses(other.bind, ("192.0.2.1" if FAMILY == socket.AF_INET else "2001:db8::1", 0))
+check("and the option reads 0 then", other.getsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT) == 0)
