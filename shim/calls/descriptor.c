@@ -4,6 +4,7 @@
 #include "shim/connect/witness.h"
 #include "shim/group/listener.h"
 #include "shim/group/watch.h"
+#include "shim/migrate/migrate.h"
 #include "shim/process/fd_table.h"
 #include "shim/process/runtime.h"
 #include "shim/process/self.h"
@@ -38,6 +39,7 @@ EXPORTED int close(int fd)
 		errno = EBADF;
 		return -1;
 	}
+	migrate_closing(fd);
 	if (word.kind != FD_UNKNOWN)
 		leave(fd, word);
 	return real_close(fd);
@@ -46,6 +48,7 @@ EXPORTED int close(int fd)
 /* After a successful copy. What still stands at that number is the parent's of a vfork child. */
 static int copied(int fd, struct fd_word word, int to)
 {
+	migrate_copied(fd, to);
 	if (to < 0 || (fd_get(to).kind != FD_UNKNOWN && self_is_borrowed()))
 		return to;
 	if (word.kind == FD_LISTENER)
@@ -69,11 +72,12 @@ static void make_room(int fd, int to)
 {
 	struct fd_word word = fd_get(to);
 
-	if (word.kind == FD_UNKNOWN || fd == to || fcntl(fd, F_GETFD) < 0)
+	if ((word.kind == FD_UNKNOWN && !migrate_is_on) || fd == to || fcntl(fd, F_GETFD) < 0)
 		return; /* nothing there; or the call will fail, and must leave all as it is */
+	migrate_closing(to);
 	if (word.kind == FD_OURS)
 		group_move_descriptor(to);
-	else
+	else if (word.kind != FD_UNKNOWN)
 		leave(to, word);
 }
 
@@ -163,6 +167,7 @@ EXPORTED int close_range(unsigned int first, unsigned int last, int flags)
 		fd_for_each(FD_INSTANCE, leave_in_range, &range);
 		fd_for_each(FD_SOCKET, leave_in_range, &range);
 		fd_for_each(FD_PLAIN, leave_in_range, &range);
+		migrate_closing_range(first, last);
 	}
 	fd_for_each(FD_OURS, skip_ours, &range);
 	if (!range.result && range.first <= range.last)

@@ -3,6 +3,7 @@
 #include "shim/group/deal.h"
 #include "shim/group/listener.h"
 #include "shim/group/watch.h"
+#include "shim/migrate/migrate.h"
 #include "shim/process/fd_table.h"
 #include "shim/process/pinning.h"
 #include "shim/process/runtime.h"
@@ -14,6 +15,7 @@ static int fresh(int epfd)
 {
 	if (epfd >= 0 && runtime_on())
 		fd_set_word(epfd, FD_INSTANCE, 0);
+	migrate_closing(epfd);
 	return epfd;
 }
 
@@ -29,7 +31,8 @@ EXPORTED int epoll_create1(int flags)
 
 EXPORTED int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 {
-	int ret = real_epoll_ctl(epfd, op, fd, event);
+	int ret = migrate_is_on ? migrate_control(epfd, op, fd, event)
+				: real_epoll_ctl(epfd, op, fd, event);
 
 	if (ret || !runtime_on())
 		return ret;
@@ -51,6 +54,7 @@ static bool is_watch(int epfd, unsigned *number)
 
 	*number = word.value;
 	pinning_waits(is_one);
+	migrate_waits(epfd);
 	return is_one;
 }
 

@@ -4,6 +4,7 @@
 #include "shim/group/carry.h"
 #include "shim/group/mark.h"
 #include "shim/group/stand_in.h"
+#include "shim/migrate/migrate.h"
 #include "shim/process/pinning.h"
 #include "shim/process/runtime.h"
 #include "shim/process/surroundings.h"
@@ -20,6 +21,7 @@ __attribute__((constructor)) static void start(void)
 		surroundings_start(environ);
 		runtime_start();
 		pinning_start();
+		migrate_start(real_epoll_ctl);
 		carry_in(surroundings_inherited(), environ);
 	}
 	errno = before;

@@ -2,6 +2,7 @@
 #include "shim/kernel/socket.h"
 #include "shim/kernel/sys.h"
 #include "shim/process/own_fd.h"
+#include "shim/stat/stat.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
@@ -92,6 +93,7 @@ bool mailbox_offer(struct group *group, const struct slot_set *home, int accepte
 	    !post(group->member[group->slot_count + (unsigned)slot], accepted, flags))
 		return false;
 	sys(SYS_close, accepted);
+	stat_count(STAT_MIGRATE_HANDED);
 	return true;
 }
 

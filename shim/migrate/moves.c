@@ -1,0 +1,196 @@
+#include "shim/migrate/moves.h"
+#include "shim/kernel/ingress.h"
+#include "shim/kernel/socket.h"
+#include "shim/kernel/sys.h"
+#include "shim/process/self.h"
+#include "shim/stat/stat.h"
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+
+#define HOME_MS  200
+#define SWEEP_MS 10
+/* A sweep looks at so many words, and asks the kernel about so many connections. */
+#define SWEEP_WORDS 512
+#define SWEEP_ASKS  16
+#define NOTED_MAX   64
+
+control_fn moves_control;
+
+static __thread struct {
+	unsigned count;
+	int fd[NOTED_MAX];
+} noted;
+
+void moves_note(int fd)
+{
+	if (noted.count < NOTED_MAX)
+		noted.fd[noted.count++] = fd;
+}
+
+/* Asked once a connection, and only of those that would move. */
+static bool may_move(int fd, uint8_t *ingress)
+{
+	if (*ingress == INGRESS_NOT_ASKED)
+		*ingress = instance_is_spread(ingress_of(fd)) ? INGRESS_SPREAD : INGRESS_OTHER;
+	return *ingress == INGRESS_SPREAD;
+}
+
+unsigned moves_target(int fd, unsigned number)
+{
+	uint8_t ingress = INGRESS_NOT_ASKED;
+	int cpu, tid = instance_at(number)->tid;
+
+	if (!instance_is_open(number) || !tid || tid == self_tid() || stat_is_off() ||
+	    !placement_takes_part(instance_worker(number)))
+		return number;
+	cpu = socket_incoming_cpu(fd);
+	if (placement_is_home(instance_worker(number), cpu))
+		return number;
+	unsigned target = instance_of_cpu(cpu);
+	return target && may_move(fd, &ingress) ? target : number;
+}
+
+struct place moves_transfer(int fd, struct place place, unsigned to)
+{
+	const struct place_registration *reg = place_registration(fd);
+	struct epoll_event event = {.events = reg->events, .data.u64 = reg->data};
+	unsigned from = place.now;
+	uint64_t all = ~UINT64_C(0), signals;
+	int before = errno;
+
+	/* A handler that closes the descriptor half-way would leave its number to others. */
+	sys(SYS_rt_sigprocmask, SIG_BLOCK, &all, &signals, sizeof(all));
+	if (!moves_control(instance_at(to)->epfd, EPOLL_CTL_ADD, fd, &event)) {
+		atomic_fetch_sub(&instance_worker(from)->held, 1);
+		place.now = (uint8_t)to;
+		if (!moves_control(instance_at(from)->epfd, EPOLL_CTL_DEL, fd, &event)) {
+			atomic_fetch_add(&instance_worker(to)->held, 1);
+			stat_count(STAT_MIGRATE_MOVED);
+		} else {
+			moves_control(instance_at(to)->epfd, EPOLL_CTL_DEL, fd, &event);
+			place = (struct place){.state = PLACE_NONE};
+		}
+	}
+	sys(SYS_rt_sigprocmask, SIG_SETMASK, &signals, NULL, sizeof(signals));
+	errno = before;
+	return place;
+}
+
+/* The word of fd is taken by this thread, which waits on the instance that fd is in. */
+static struct place place_well(int fd, struct place place, bool just_armed)
+{
+	struct place_registration *reg = place_registration(fd);
+
+	if (reg->events & EPOLLONESHOT && !just_armed)
+		return place;
+	int cpu = socket_incoming_cpu(fd);
+	bool is_home = placement_is_home(instance_worker(place.now), cpu);
+	if (!placement_is_lasting(&reg->seen, cpu, is_home))
+		return place;
+	unsigned to = instance_of_cpu(cpu);
+	return to && may_move(fd, &reg->ingress) ? moves_transfer(fd, place, to) : place;
+}
+
+/* Returns whether the kernel was asked. */
+static bool consider(int fd, unsigned number, bool just_armed)
+{
+	struct place place = place_get(fd);
+
+	if (place.state != PLACE_MOVES || place.now != number || !place_try(fd, &place))
+		return false;
+	if (place.state == PLACE_MOVES && place.now == number)
+		place = place_well(fd, place, just_armed);
+	place_give(fd, place);
+	return true;
+}
+
+static void sweep(unsigned number)
+{
+	struct instance *instance = instance_at(number);
+	int end = place_end(), asks = 0;
+
+	for (int words = 0; words < end && words < SWEEP_WORDS && asks < SWEEP_ASKS; words++) {
+		if (instance->cursor >= end)
+			instance->cursor = 0;
+		asks += consider(instance->cursor++, number, false);
+	}
+}
+
+/* Each of those registrations, its word taken. */
+static void for_each_registration(struct place (*change)(int fd, struct place place,
+							 unsigned number),
+				  unsigned number)
+{
+	for (int fd = 0; fd < place_end(); fd++) {
+		struct place place = place_get(fd);
+		if ((place.origin != number && place.now != number) ||
+		    place.state == PLACE_INSTANCE || !place_take(fd, &place))
+			continue;
+		if (place.state == PLACE_MOVES || place.state == PLACE_STAYS)
+			place = change(fd, place, number);
+		else if (place.state == PLACE_TIED && place.now == number)
+			place.now = 0;
+		place_give(fd, place);
+	}
+}
+
+static struct place send_home(int fd, struct place place, unsigned number)
+{
+	return place.now == number && place.origin != number
+		       ? moves_transfer(fd, place, place.origin)
+		       : place;
+}
+
+static struct place take_apart(int fd, struct place place, unsigned number)
+{
+	place = send_home(fd, place, number);
+	if (place.origin != number)
+		return place;
+	if (place.now != number)
+		sys(SYS_epoll_ctl, instance_at(place.now)->epfd, EPOLL_CTL_DEL, fd, NULL);
+	atomic_fetch_sub(&instance_worker(place.now)->held, 1);
+	return (struct place){.state = PLACE_NONE};
+}
+
+void moves_dissolve(unsigned number)
+{
+	for_each_registration(take_apart, number);
+}
+
+/* A worker may end and leave its instance open: what the application registered there is lost
+ * without us, too, but what we brought there is not. */
+static void relieve_orphan(void)
+{
+	unsigned number = instance_find_orphan();
+
+	if (!number)
+		return;
+	for_each_registration(send_home, number);
+	instance_release(number);
+}
+
+void moves_make(unsigned number, uint64_t now_ms)
+{
+	struct instance *instance = instance_at(number);
+	unsigned count = noted.count;
+
+	if (now_ms >= instance->next_home_ms) {
+		instance->next_home_ms = now_ms + HOME_MS;
+		instance_follow_home(number, now_ms);
+		relieve_orphan();
+	}
+	if (!count && now_ms < instance->next_sweep_ms)
+		return;
+	noted.count = 0;
+	if (stat_is_off() || !placement_takes_part(instance_worker(number)) ||
+	    !instance_begin_moving(number))
+		return;
+	for (unsigned i = 0; i < count; i++)
+		consider(noted.fd[i], number, true);
+	if (now_ms >= instance->next_sweep_ms) {
+		instance->next_sweep_ms = now_ms + SWEEP_MS;
+		sweep(number);
+	}
+	instance_end_moving(number);
+}

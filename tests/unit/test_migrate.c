@@ -1,0 +1,340 @@
+#include "shim/kernel/ingress.h"
+#include "shim/migrate/migrate.h"
+#include "shim/migrate/moves.h"
+#include "shim/process/runtime.h"
+#include "shim/process/self.h"
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Two instances of the application, and a connection with something to read. */
+static int a, b, fd, peer;
+
+static void start(void)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t length = sizeof(in);
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
+
+	setenv("RSSSHIM_MIGRATE_MODE", "epoll", 1);
+	runtime_start();
+	migrate_start(epoll_ctl);
+	cr_assert(migrate_is_on);
+	cr_assert_eq(bind(listener, (struct sockaddr *)&in, length), 0);
+	listen(listener, 1);
+	getsockname(listener, (struct sockaddr *)&in, &length);
+	peer = socket(AF_INET, SOCK_STREAM, 0);
+	cr_assert_eq(connect(peer, (struct sockaddr *)&in, length), 0);
+	fd = accept(listener, NULL, NULL);
+	close(listener);
+	a = epoll_create1(0);
+	b = epoll_create1(0);
+	migrate_before_wait(b);
+	cr_assert_eq(write(peer, "x", 1), 1);
+}
+
+TestSuite(migrate, .init = start, .timeout = 20);
+
+static int control(int epfd, int op, uint32_t events, uint64_t data)
+{
+	struct epoll_event event = {.events = events, .data.u64 = data};
+
+	return migrate_control(epfd, op, fd, &event) ? -errno : 0;
+}
+
+/* Data of what the instance reports now; 0: nothing. */
+static uint64_t told(int epfd)
+{
+	struct epoll_event event[2];
+	int count = epoll_wait(epfd, event, 2, 0);
+
+	cr_assert_leq(count, 1);
+	return count > 0 ? event[0].data.u64 : 0;
+}
+
+static void move(int to)
+{
+	struct place place;
+
+	cr_assert(place_take(fd, &place));
+	place_give(fd, moves_transfer(fd, place, instance_of(to)));
+}
+
+Test(migrate, what_is_registered_is_where_it_was_put)
+{
+	cr_assert_eq(control(a, EPOLL_CTL_ADD, EPOLLIN, 7), 0);
+	cr_assert_eq(told(a), 7);
+	cr_assert_eq(told(b), 0);
+	cr_assert_eq(place_get(fd).state, PLACE_MOVES);
+	cr_assert_eq(place_get(fd).now, instance_of(a));
+}
+
+Test(migrate, a_move_takes_it_along_and_reports_what_is_ready)
+{
+	control(a, EPOLL_CTL_ADD, EPOLLIN | EPOLLET, 7);
+	cr_assert_eq(told(a), 7);
+	cr_assert_eq(told(a), 0, "an edge is told once");
+	move(b);
+	cr_assert_eq(told(a), 0);
+	cr_assert_eq(told(b), 7);
+}
+
+Test(migrate, changes_go_where_it_is_whichever_instance_they_name)
+{
+	control(a, EPOLL_CTL_ADD, EPOLLIN, 7);
+	move(b);
+	cr_assert_eq(control(a, EPOLL_CTL_MOD, EPOLLIN, 8), 0);
+	cr_assert_eq(told(b), 8);
+	cr_assert_eq(control(b, EPOLL_CTL_MOD, EPOLLIN, 9), 0);
+	move(a);
+	cr_assert_eq(told(a), 9, "what was modified is what moves");
+	move(b);
+	cr_assert_eq(control(a, EPOLL_CTL_DEL, 0, 0), 0);
+	cr_assert_eq(told(a) + told(b), 0);
+	cr_assert_eq(control(a, EPOLL_CTL_DEL, 0, 0), -ENOENT);
+	cr_assert_eq(control(a, EPOLL_CTL_MOD, EPOLLIN, 9), -ENOENT);
+}
+
+Test(migrate, adding_what_is_there_fails_and_changes_nothing)
+{
+	control(a, EPOLL_CTL_ADD, EPOLLIN, 7);
+	move(b);
+	cr_assert_eq(control(a, EPOLL_CTL_ADD, EPOLLIN, 8), -EEXIST);
+	cr_assert_eq(control(b, EPOLL_CTL_ADD, EPOLLIN, 8), -EEXIST);
+	cr_assert_eq(told(b), 7);
+	cr_assert_eq(told(a), 0);
+}
+
+Test(migrate, after_it_was_taken_out_it_can_be_added_again)
+{
+	control(a, EPOLL_CTL_ADD, EPOLLIN, 7);
+	move(b);
+	control(a, EPOLL_CTL_DEL, 0, 0);
+	cr_assert_eq(control(a, EPOLL_CTL_ADD, EPOLLIN, 8), 0);
+	cr_assert_eq(told(a), 8);
+}
+
+Test(migrate, in_a_second_instance_it_is_in_two)
+{
+	int c = epoll_create1(0);
+
+	control(a, EPOLL_CTL_ADD, EPOLLIN, 7);
+	migrate_before_wait(c);
+	move(b);
+	cr_assert_eq(control(c, EPOLL_CTL_ADD, EPOLLIN, 8), 0);
+	cr_assert_eq(told(a), 7, "where the application put it first");
+	cr_assert_eq(told(c), 8);
+	cr_assert_eq(told(b), 0);
+	cr_assert_eq(control(c, EPOLL_CTL_DEL, 0, 0), 0);
+	cr_assert_eq(told(a), 7);
+	cr_assert_eq(place_get(fd).state, PLACE_LEFT);
+}
+
+Test(migrate, closing_forgets)
+{
+	control(a, EPOLL_CTL_ADD, EPOLLIN, 7);
+	migrate_forget(fd);
+	cr_assert_eq(place_get(fd).state, PLACE_NONE);
+	cr_assert_eq(instance_worker(instance_of(a))->held, 0);
+}
+
+Test(migrate, closed_behind_our_back_the_number_can_be_added_again)
+{
+	control(a, EPOLL_CTL_ADD, EPOLLIN, 7);
+	move(b);
+	int copy = dup(peer);
+	dup2(copy, fd); /* another connection has the number now */
+	cr_assert_eq(control(a, EPOLL_CTL_ADD, EPOLLOUT, 8), 0);
+	cr_assert_eq(told(a), 8);
+	cr_assert_eq(told(b), 0);
+	cr_assert_eq(instance_worker(instance_of(b))->held, 0);
+	cr_assert_eq(instance_worker(instance_of(a))->held, 1);
+}
+
+Test(migrate, copies_stay_together)
+{
+	control(a, EPOLL_CTL_ADD, EPOLLIN, 7);
+	move(b);
+	int copy = dup(fd);
+	migrate_tie(fd, copy);
+	cr_assert_eq(place_get(fd).state, PLACE_STAYS);
+	struct epoll_event event = {.events = EPOLLOUT, .data.u64 = 8};
+	cr_assert_eq(migrate_control(a, EPOLL_CTL_ADD, copy, &event), 0);
+	cr_assert_eq(place_get(copy).state, PLACE_STAYS);
+	cr_assert_eq(place_get(copy).now, instance_of(b), "one thread serves both");
+}
+
+Test(migrate, an_instance_that_is_closed_gives_back_what_came_to_it)
+{
+	control(a, EPOLL_CTL_ADD, EPOLLIN, 7);
+	move(b);
+	migrate_forget(b);
+	close(b);
+	cr_assert_eq(told(a), 7);
+	cr_assert_eq(place_get(fd).now, instance_of(a));
+}
+
+Test(migrate, with_an_instance_go_its_registrations_wherever_they_are)
+{
+	control(a, EPOLL_CTL_ADD, EPOLLIN, 7);
+	move(b);
+	migrate_forget(a);
+	close(a);
+	cr_assert_eq(told(b), 0);
+	cr_assert_eq(place_get(fd).state, PLACE_NONE);
+}
+
+Test(migrate, a_copy_of_an_instance_is_the_instance)
+{
+	int copy = dup(a);
+
+	migrate_before_wait(a);
+	migrate_tie(a, copy);
+	control(copy, EPOLL_CTL_ADD, EPOLLIN, 7);
+	migrate_forget(a);
+	close(a);
+	cr_assert_eq(control(copy, EPOLL_CTL_MOD, EPOLLIN, 8), 0);
+	cr_assert_eq(told(copy), 8);
+}
+
+Test(migrate, what_is_no_connection_is_left_alone)
+{
+	int pipes[2];
+	struct epoll_event event = {.events = EPOLLIN, .data.u64 = 7};
+
+	cr_assert_eq(pipe(pipes), 0);
+	cr_assert_eq(migrate_control(a, EPOLL_CTL_ADD, pipes[0], &event), 0);
+	cr_assert_eq(migrate_control(b, EPOLL_CTL_ADD, pipes[0], &event), 0);
+	cr_assert_eq(place_get(pipes[0]).state, PLACE_NONE);
+	cr_assert_eq(migrate_control(a, EPOLL_CTL_DEL, pipes[0], &event), 0);
+}
+
+Test(migrate, a_move_of_what_is_gone_leaves_nothing_behind)
+{
+	control(a, EPOLL_CTL_ADD, EPOLLIN, 7);
+	epoll_ctl(a, EPOLL_CTL_DEL, fd, NULL); /* behind our back */
+	move(b);
+	cr_assert_eq(told(b), 0);
+	cr_assert_eq(place_get(fd).state, PLACE_NONE);
+}
+
+Test(migrate, a_fork_ends_it)
+{
+	control(a, EPOLL_CTL_ADD, EPOLLIN, 7);
+	cr_assert(instance_is_open(instance_of(a)));
+	pid_t child = fork();
+	if (!child)
+		_exit(instance_is_open(instance_of(a)) || control(a, EPOLL_CTL_MOD, EPOLLIN, 8));
+	int status;
+	waitpid(child, &status, 0);
+	cr_assert_eq(status, 0);
+	cr_assert_not(instance_is_open(instance_of(a)));
+	cr_assert_eq(told(a), 8, "the instance is shared, and so is what is in it");
+}
+
+static void *wait_too(void *unused)
+{
+	migrate_before_wait(b);
+	return unused;
+}
+
+Test(migrate, two_threads_at_one_instance_end_it)
+{
+	pthread_t thread;
+
+	cr_assert(instance_is_open(instance_of(b)));
+	pthread_create(&thread, NULL, wait_too, NULL);
+	pthread_join(thread, NULL);
+	cr_assert_not(instance_is_open(instance_of(b)));
+}
+
+Test(migrate, who_comes_after_a_thread_that_ended_takes_over)
+{
+	pthread_t thread;
+	int c = epoll_create1(0);
+
+	b = c;
+	pthread_create(&thread, NULL, wait_too, NULL);
+	pthread_join(thread, NULL);
+	usleep(1000);
+	migrate_before_wait(c);
+	cr_assert(instance_is_open(instance_of(c)));
+	cr_assert_eq(instance_at(instance_of(c))->tid, self_tid());
+}
+
+Test(migrate, where_a_connection_came_in)
+{
+	cr_assert_eq(ingress_of(fd), 1, "over loopback");
+	cr_assert_eq(ingress_of(peer), 0, "made from here");
+	cr_assert_lt(ingress_of(-1), 0);
+	int on = 1;
+	socklen_t length = sizeof(on);
+	getsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, &length);
+	cr_assert_eq(on, 0, "left as it was");
+}
+
+/* --- the word ---------------------------------------------------------------------------- */
+
+#define TURNS 20000
+
+static int shared; /* guarded by a word */
+
+static void *increment(void *unused)
+{
+	for (int i = 0; i < TURNS; i++) {
+		struct place place;
+		cr_assert(place_take(500, &place));
+		shared++;
+		place_give(500, place);
+	}
+	return unused;
+}
+
+Test(migrate, a_word_is_taken_by_one_at_a_time)
+{
+	pthread_t thread[3];
+
+	for (int i = 0; i < 3; i++)
+		pthread_create(&thread[i], NULL, increment, NULL);
+	for (int i = 0; i < 3; i++)
+		pthread_join(thread[i], NULL);
+	cr_assert_eq(shared, 3 * TURNS);
+}
+
+Test(migrate, its_holder_is_not_made_to_wait_for_itself)
+{
+	struct place place, again;
+
+	cr_assert(place_take(500, &place));
+	cr_assert_not(place_take(500, &again));
+	cr_assert_not(place_try(500, &again));
+	place_give(500, place);
+	cr_assert(place_try(500, &again));
+}
+
+Test(migrate, a_word_taken_before_a_fork_is_free_in_the_child)
+{
+	struct place place;
+
+	cr_assert(place_take(500, &place));
+	pid_t child = fork();
+	if (!child)
+		_exit(!place_take(500, &place) || place.state != PLACE_NONE);
+	int status;
+	waitpid(child, &status, 0);
+	cr_assert_eq(status, 0);
+}
+
+Test(migrate, numbers_out_of_range_have_no_word)
+{
+	struct place place;
+
+	cr_assert_not(place_take(-1, &place));
+	cr_assert_not(place_take(INT32_MAX, &place));
+	cr_assert_eq(place_get(-1).state, PLACE_NONE);
+}
