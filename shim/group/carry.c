@@ -2,6 +2,7 @@
 #include "shim/group/listener.h"
 #include "shim/kernel/format.h"
 #include "shim/kernel/log.h"
+#include "shim/kernel/shared_memory.h"
 #include "shim/kernel/sys.h"
 #include "shim/process/fd_table.h"
 #include "shim/process/own_fd.h"
@@ -56,7 +57,7 @@ static void carry_one(int fd, uint32_t number, void *argument)
 
 	if (flags < 0 || flags & FD_CLOEXEC)
 		return;
-	if (carried->manifest < 0)
+	if (carried->manifest < 0 && !shared_memory_fits(GROUPS_MAX * sizeof(record)))
 		carried->manifest = (int)sys(SYS_memfd_create, "rssshim-carry", MFD_ALLOW_SEALING);
 	if (carried->manifest < 0)
 		return;

@@ -1,42 +1,21 @@
 #include "shim/group/ledger.h"
+#include "shim/kernel/shared_memory.h"
 #include "shim/kernel/sys.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <stddef.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #define LEDGER_MAGIC 0x52535367u /* "RSSg" */
-
-static int map(int fd, struct ledger **ledger)
-{
-	long at = sys(SYS_mmap, NULL, sizeof(**ledger), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-
-	if (at < 0 && at > -4096)
-		return (int)at;
-	*ledger = (struct ledger *)at;
-	return 0;
-}
 
 int ledger_create(struct ledger **ledger, uint32_t owner_uid, unsigned slot_count,
 		  const uint16_t *slot_cpu)
 {
-	int fd = (int)sys(SYS_memfd_create, "rssshim-ledger", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	void *at;
+	int fd = shared_memory_make("rssshim-ledger", sizeof(**ledger), &at);
 
 	if (fd < 0)
 		return fd;
-	int ret = (int)sys(SYS_ftruncate, fd, sizeof(**ledger));
-	/* Whoever maps it may rely on its size: no SIGBUS by truncation. */
-	if (!ret)
-		ret = (int)sys(SYS_fcntl, fd, F_ADD_SEALS,
-			       F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
-	if (!ret)
-		ret = map(fd, ledger);
-	if (ret) {
-		sys(SYS_close, fd);
-		return ret;
-	}
-	struct ledger *l = *ledger;
+	struct ledger *l = *ledger = at;
 	l->magic = LEDGER_MAGIC;
 	l->abi = LEDGER_ABI;
 	l->size = sizeof(*l);
@@ -51,16 +30,12 @@ int ledger_create(struct ledger **ledger, uint32_t owner_uid, unsigned slot_coun
 
 int ledger_map(int fd, struct ledger **ledger)
 {
-	struct stat status;
-	long seals = sys(SYS_fcntl, fd, F_GET_SEALS);
+	void *at;
+	int ret = shared_memory_map(fd, sizeof(**ledger), &at);
 
-	if (seals < 0 || !(seals & F_SEAL_SHRINK) || sys(SYS_fstat, fd, &status) < 0 ||
-	    status.st_size != sizeof(**ledger))
-		return -EPROTO;
-	int ret = map(fd, ledger);
 	if (ret)
 		return ret;
-	struct ledger *l = *ledger;
+	struct ledger *l = *ledger = at;
 	if (l->magic == LEDGER_MAGIC && l->abi == LEDGER_ABI && l->size == sizeof(*l) &&
 	    l->slot_count && l->slot_count <= SLOTS_MAX && l->rung <= RUNG_HAND_OVER)
 		return 0;

@@ -5,6 +5,9 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <sys/mman.h>
+#include <time.h>
+
+#define YIELDS 64
 
 /* Zero in a fresh child. */
 struct wiped {
@@ -20,10 +23,12 @@ static __thread struct {
 	int tid;
 } thread;
 
-/* A process that forks, and whose child vforks before it has called us: the first to look at the
- * wiped page would be the one that only borrows it. */
-static void look_at_once(void)
+/* In the child of a fork(). One that vforks before it has called us would leave the first look at
+ * the wiped page to the one that only borrows it; and where the kernel does not wipe, we do. */
+static void begin_anew(void)
 {
+	page->locked = 0;
+	page->pid = 0;
 	self_epoch();
 }
 
@@ -37,12 +42,13 @@ bool self_start(void)
 		       -1, 0);
 	if (map < 0 && map > -4096)
 		return false;
-	/* Refused before Linux 4.14: then a fork goes unnoticed until a process id differs. */
+	/* Where that is refused, children of _Fork() and raw clone() take no part: to them all
+	 * looks borrowed. */
 	sys(SYS_madvise, map, 4096, MADV_WIPEONFORK);
 	if (!atomic_compare_exchange_strong(&page, &none, (struct wiped *)map))
 		sys(SYS_munmap, map, 4096);
 	else
-		pthread_atfork(NULL, NULL, look_at_once);
+		pthread_atfork(NULL, NULL, begin_anew);
 	self_epoch();
 	return true;
 }
@@ -81,14 +87,19 @@ bool self_is_borrowed(void)
 
 void self_lock(struct self_guard *guard)
 {
+	const struct timespec briefly = {.tv_nsec = 50000};
 	uint64_t all = ~UINT64_C(0);
 	int free = 0;
 
 	sys(SYS_rt_sigprocmask, SIG_BLOCK, &all, &guard->signals, sizeof(all));
 	self_epoch();
-	while (!atomic_compare_exchange_weak(&page->locked, &free, 1)) {
+	for (int tries = 0; !atomic_compare_exchange_weak(&page->locked, &free, 1); tries++) {
 		free = 0;
-		sys(SYS_sched_yield);
+		/* A real-time thread yields to nobody below it, and that may be who holds it. */
+		if (tries < YIELDS)
+			sys(SYS_sched_yield);
+		else
+			sys(SYS_nanosleep, &briefly, NULL);
 	}
 }
 

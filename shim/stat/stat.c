@@ -1,6 +1,7 @@
 #include "shim/stat/stat.h"
 #include "shim/kernel/format.h"
 #include "shim/kernel/log.h"
+#include "shim/kernel/shared_memory.h"
 #include "shim/kernel/sys.h"
 #include "shim/process/fd_table.h"
 #include "shim/process/own_fd.h"
@@ -10,64 +11,20 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 
 _Atomic(struct stat_memory *) stat_shared;
 __thread struct stat_here stat_here;
 
 static int descriptor = -1; /* how the command finds the memory, and the next program */
 
-static bool is_refused(long at)
-{
-	return at < 0 && at > -4096;
-}
-
-static long map(int fd)
-{
-	return sys(SYS_mmap, NULL, sizeof(struct stat_memory), PROT_READ | PROT_WRITE, MAP_SHARED,
-		   fd, 0);
-}
-
-/* Returns the mapping, or -errno; *fd is ours to place. */
-static int make(int *fd, struct stat_memory **memory)
-{
-	struct rlimit limit = {.rlim_cur = 0};
-
-	/* Growing a file beyond RLIMIT_FSIZE is not an error but a signal, SIGXFSZ. */
-	sys(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &limit);
-	if (limit.rlim_cur < sizeof(**memory))
-		return -EFBIG;
-	*fd = (int)sys(SYS_memfd_create, STAT_MEMORY_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (*fd < 0)
-		return *fd;
-	long at = sys(SYS_ftruncate, *fd, sizeof(**memory));
-	/* Whoever maps it may rely on its size: no SIGBUS by truncation. */
-	if (!at)
-		at = sys(SYS_fcntl, *fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
-	if (!at)
-		at = map(*fd);
-	if (is_refused(at)) {
-		sys(SYS_close, *fd);
-		return (int)at;
-	}
-	*memory = (struct stat_memory *)at;
-	return 0;
-}
-
 /* The memory of the program before, if it is one of this version. */
 static struct stat_memory *take(int fd)
 {
-	struct stat_memory *memory;
-	struct stat file;
+	void *at;
 
-	if (fd < 0 || sys(SYS_fstat, fd, &file) < 0 || file.st_size != sizeof(*memory) ||
-	    !(sys(SYS_fcntl, fd, F_GET_SEALS) & F_SEAL_SHRINK))
+	if (fd < 0 || shared_memory_map(fd, sizeof(struct stat_memory), &at))
 		return NULL;
-	long at = map(fd);
-	if (is_refused(at))
-		return NULL;
-	memory = (struct stat_memory *)at;
+	struct stat_memory *memory = at;
 	if (memory->magic == STAT_MAGIC && memory->abi == STAT_ABI &&
 	    memory->size == sizeof(*memory) && memory->counters == STAT_COUNTERS &&
 	    !strncmp(memory->version, RSSSHIM_VERSION, sizeof(memory->version)))
@@ -108,7 +65,7 @@ static void describe(struct stat_memory *memory, const struct stat_origin *origi
 void stat_start(const struct stat_origin *origin)
 {
 	struct stat_memory *memory = take(descriptor);
-	int fd, error;
+	void *at;
 
 	if (memory) {
 		describe(memory, origin);
@@ -116,12 +73,12 @@ void stat_start(const struct stat_origin *origin)
 	}
 	own_fd_close(descriptor);
 	descriptor = -1;
-	error = make(&fd, &memory);
-	if (error) {
-		log_info("no statistics: the memory for them was refused (error %d)", -error);
+	int fd = shared_memory_make(STAT_MEMORY_NAME, sizeof(*memory), &at);
+	if (fd < 0) {
+		log_info("no statistics: the memory for them was refused (error %d)", -fd);
 		return;
 	}
-	describe(memory, origin);
+	describe(at, origin);
 	descriptor = own_fd(fd);
 	own_fd_hold(&descriptor);
 }

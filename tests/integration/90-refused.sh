@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# timeout: 300
+# Where something is refused or missing (system calls, /proc, /sys, privileges, memory, descriptors,
+# room for a log) a server works as without the shim, and its connections are aligned where what
+# that needs is not what is missing.
+. "$(dirname "$0")/../lib/tap.sh"
+. "$(dirname "$0")/../lib/bench.sh"
+why=$(bench_lacks) && skip_all "$why"
+
+# Usage: 90-refused.sh [WORD]: only what has that word in its name.
+ONLY=${1:-}
+COUNT=100
+world_up clients=4
+world_conf >"$WORLD_DIR/policy.ini"
+chmod 755 "$WORLD_DIR"
+SHIM=(env LD_PRELOAD="$BUILD/librssshim.so" RSSSHIM_CONF="$WORLD_DIR/policy.ini")
+
+# judge NAME WANTED PID: opens connections; WANTED in 1000 of them are aligned, or `any`.
+judge() {
+	local counts
+	counts=$(conns_hold --to "$DUT4:8080" --from "$CLIENT4" --count $COUNT --concurrency 1 $EXCHANGE)
+	is "$(jq -c '[.ok, .failed]' <<<"$counts")" "[$COUNT,0]" "$1: all served"
+	[ "$2" = any ] ||
+		is "$(observe --json --listen 8080 "$3" | jq '.aligned * 1000 / .total | floor')" "$2" \
+			"$1: aligned"
+	conns_release
+}
+
+# small NAME WANTED COMMAND...: a small server, COMMAND before it.
+small() {
+	local name=$1 wanted=$2
+	[[ $name = *"$ONLY"* ]] || return
+	shift 2
+	: >"$WORLD_DIR/serve.log"
+	spawn_dut serve "$@" "$BUILD/serve" --port 8080 --cpus "0 1"
+	if ! wait_until 5 bench_listens "$DUT" 8080; then
+		not_ok "$name: starts" "$(cat "$WORLD_DIR/serve.log")"
+		return
+	fi
+	sleep 0.5
+	EXCHANGE=--numbered judge "$name" "$wanted" "$SPAWNED"
+	stop_pid "$SPAWNED" "${STOP:-TERM}"
+	wait_until 5 not_listening || bench_die "something still listens"
+}
+not_listening() { ! bench_listens "$DUT" 8080; }
+
+# web NAME WANTED COMMAND...: nginx, COMMAND before it.
+web() {
+	local name="nginx, $1" wanted=$2
+	[[ $name = *"$ONLY"* ]] || return
+	shift 2
+	nginx_conf workers=2 port=8080
+	nginx_up "$@"
+	sleep 0.5
+	EXCHANGE="--request /" judge "$name" "$wanted" "$NGINX_PID"
+	nginx_down
+}
+
+# hidden DIRECTORIES COMMAND...: with nothing in them.
+hidden() {
+	local directories=$1
+	shift
+	# shellcheck disable=SC2016
+	HIDDEN=(unshare --mount sh -c 'for d in $1; do mount -t tmpfs -o ro none $d || exit; done
+		shift; exec "$@"' - "$directories" "$@")
+}
+
+# What the listening half can do without.
+for what in netlink-generic netlink-diag netlink=EAFNOSUPPORT datagram=EAFNOSUPPORT ioctl=ENOSYS \
+	prlimit=ENOSYS getcpu=ENOSYS getrandom=ENOSYS madvise tgkill kcmp=ENOSYS \
+	pidfd=ENOSYS epoll-pwait2=ENOSYS close-range=ENOSYS port-range=EPERM \
+	unix socketpair; do
+	small "without $what" 1000 "$BUILD/refuse" $what -- "${SHIM[@]}"
+done
+# What it cannot.
+for what in memfd memfd=ENOSYS memfd=EMFILE getaffinity=ENOSYS dup-high=EINVAL; do
+	small "without $what" any "$BUILD/refuse" $what -- "${SHIM[@]}"
+done
+small "without all of it" any "$BUILD/refuse" cbpf incoming-cpu reuseport netlink unix socketpair memfd \
+	ioctl getaffinity prlimit getcpu getrandom madvise tgkill dup-high port-range -- "${SHIM[@]}"
+
+for what in /proc /sys "/proc /sys"; do
+	hidden "$what" "${SHIM[@]}"
+	small "without $what" 1000 "${HIDDEN[@]}"
+	web "without $what" 1000 "${HIDDEN[@]}"
+done
+
+small "no privileges" 1000 setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set=-all \
+	"${SHIM[@]}"
+small "root without capabilities" 1000 setpriv --bounding-set=-all --inh-caps=-all "${SHIM[@]}"
+small "a user namespace" 1000 unshare --user "${SHIM[@]}"
+small "a user namespace with its root" 1000 unshare --user --map-root-user --mount "${SHIM[@]}"
+# Its first process is not ended by a SIGTERM that it does not expect.
+STOP=KILL small "a pid namespace" 1000 unshare --user --map-root-user --pid --fork --kill-child \
+	"${SHIM[@]}"
+
+web "a full disk for the log" 1000 "${SHIM[@]}" RSSSHIM_SHIM_LOG=debug RSSSHIM_SHIM_LOG_FILE=/dev/full
+small "a full disk for the log" 1000 "${SHIM[@]}" RSSSHIM_SHIM_LOG=debug RSSSHIM_SHIM_LOG_FILE=/dev/full
+small "a directory for the log" 1000 "${SHIM[@]}" RSSSHIM_SHIM_LOG_FILE=/
+small "standard error closed" 1000 sh -c 'exec "$@" 2>&-' - "${SHIM[@]}" RSSSHIM_SHIM_LOG=debug
+small "descriptors 0 to 2 closed" 1000 sh -c 'exec "$@" <&- >&- 2>&-' - "${SHIM[@]}" \
+	RSSSHIM_SHIM_LOG=debug
+small "files of no size" any prlimit --fsize=0 "${SHIM[@]}"
+small "no locked memory" 1000 prlimit --memlock=0 "${SHIM[@]}"
+small "128 descriptors" any prlimit --nofile=128 "${SHIM[@]}"
+done_testing

@@ -1,0 +1,16 @@
+# The same code with the compiler's sanitizers in it, in a directory of its own, and what runs it.
+SANITIZE_FLAGS_asan = -fsanitize=address,undefined -fno-sanitize-recover=undefined
+SANITIZE_FLAGS_tsan = -fsanitize=thread
+
+.PHONY: asan tsan asan-build tsan-build
+asan-build tsan-build: %-build:
+	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/$* \
+		CFLAGS="-O1 -g -fno-omit-frame-pointer $(SANITIZE_FLAGS_$*)" \
+		LDFLAGS="$(LDFLAGS) $(SANITIZE_FLAGS_$*)" all sanitized-unit
+
+asan tsan: %: %-build softnic tools
+	@BUILD=$(abspath $(BUILD)) tests/sanitize/unit $*
+	@BUILD=$(abspath $(BUILD)) tests/sanitize/servers $*
+
+.PHONY: sanitized-unit
+sanitized-unit: $(UNIT_BIN)
