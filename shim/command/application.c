@@ -10,17 +10,25 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 /* What the kernel calls it in /proc/PID/fd. */
 #define MEMORY_LINK "/memfd:" STAT_MEMORY_NAME " (deleted)"
 
-static void release(struct application *app)
+void application_free(struct application *app)
 {
-	close(app->memory);
+	if (app->memory >= 0)
+		close(app->memory);
 	free(app->pids);
 	free(app->copy);
 }
+
+/* One application, one inode. */
+struct memory {
+	dev_t device;
+	ino_t inode;
+};
 
 struct search {
 	struct application *list;
@@ -34,6 +42,29 @@ static bool is_memory(int fds, const char *number)
 	ssize_t len = readlinkat(fds, number, link, sizeof(link));
 
 	return len == (ssize_t)strlen(MEMORY_LINK) && memcmp(link, MEMORY_LINK, (size_t)len) == 0;
+}
+
+/* Whether a process has counters, from its mappings: there are fewer of them than descriptors.
+ * Returns false with errno; ENOENT: it has none. */
+static bool mapped_memory(pid_t pid, struct memory *memory)
+{
+	char path[64], line[PATH_MAX + 128];
+	unsigned major, minor;
+	unsigned long inode;
+	bool found = false;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	FILE *maps = fopen(path, "r");
+	if (!maps)
+		return false;
+	while (!found && fgets(line, sizeof(line), maps))
+		found = strstr(line, MEMORY_LINK) &&
+			sscanf(line, "%*s %*s %*s %x:%x %lu", &major, &minor, &inode) == 3;
+	fclose(maps);
+	if (found)
+		*memory = (struct memory){.device = makedev(major, minor), .inode = inode};
+	errno = ENOENT;
+	return found;
 }
 
 /* The descriptor number of the memory in a process. Returns -1 with errno; ENOENT: it has none.
@@ -100,7 +131,8 @@ static bool add_pid(struct application *app, pid_t pid)
 	return true;
 }
 
-static struct application *add_application(struct search *search, const struct stat *st, int fd)
+static struct application *add_application(struct search *search, const struct memory *memory,
+					   int fd)
 {
 	struct application *more =
 		realloc(search->list, (search->count + 1) * sizeof(*search->list));
@@ -109,16 +141,23 @@ static struct application *add_application(struct search *search, const struct s
 		return NULL;
 	search->list = more;
 	struct application *app = &more[search->count++];
-	*app = (struct application){.device = st->st_dev, .inode = st->st_ino, .memory = fd};
+	*app = (struct application){.device = memory->device, .inode = memory->inode, .memory = fd};
 	return app;
 }
 
-/* Notes what a process belongs to. Returns its application; NULL with errno where it has none. */
-static struct application *look_at(struct search *search, pid_t pid)
+static struct application *known(const struct search *search, const struct memory *memory)
+{
+	for (size_t i = 0; i < search->count; i++)
+		if (search->list[i].device == memory->device &&
+		    search->list[i].inode == memory->inode)
+			return &search->list[i];
+	return NULL;
+}
+
+static struct application *open_application(struct search *search, pid_t pid)
 {
 	int number = memory_number(pid);
 	int fd = number < 0 ? -1 : open_memory(pid, number, search->for_writing);
-	struct application *app = NULL;
 	struct stat st;
 
 	if (fd < 0)
@@ -127,14 +166,27 @@ static struct application *look_at(struct search *search, pid_t pid)
 		close(fd);
 		return NULL;
 	}
-	for (size_t i = 0; i < search->count && !app; i++)
-		if (search->list[i].device == st.st_dev && search->list[i].inode == st.st_ino)
-			app = &search->list[i];
+	struct memory memory = {.device = st.st_dev, .inode = st.st_ino};
+	struct application *app = known(search, &memory);
 	if (app)
 		close(fd);
 	else
-		app = add_application(search, &st, fd);
-	if (!app || (!has_pid(app, pid) && !add_pid(app, pid))) {
+		app = add_application(search, &memory, fd);
+	return app;
+}
+
+/* Notes what a process belongs to. Returns its application; NULL with errno where it has none. */
+static struct application *look_at(struct search *search, pid_t pid)
+{
+	struct memory memory;
+	struct application *app = NULL;
+
+	if (!mapped_memory(pid, &memory))
+		return NULL;
+	app = known(search, &memory);
+	if (!app)
+		app = open_application(search, pid);
+	if (app && !has_pid(app, pid) && !add_pid(app, pid)) {
 		errno = ENOMEM;
 		return NULL;
 	}
@@ -213,7 +265,9 @@ static bool has_library(pid_t pid)
 static void explain_none(pid_t pid, int error, char *why, size_t size)
 {
 	if (error == EACCES || error == EPERM)
-		snprintf(why, size, "process %d: not permitted (it belongs to another user)", pid);
+		snprintf(why, size,
+			 "process %d: not permitted: it belongs to another user, or is protected",
+			 pid);
 	else if (kill(pid, 0) < 0 && errno == ESRCH)
 		snprintf(why, size, "there is no process %d", pid);
 	else if (error != ENOENT)
@@ -244,15 +298,28 @@ int applications_find(pid_t pid, bool for_writing, struct application **list, ch
 	if (!pid)
 		return (int)search.count;
 	for (size_t i = 1; i < search.count; i++)
-		release(&search.list[i]);
+		application_free(&search.list[i]);
 	return 1;
 }
 
 void applications_free(struct application *list, int count)
 {
 	for (int i = 0; i < count; i++)
-		release(&list[i]);
+		application_free(&list[i]);
 	free(list);
+}
+
+struct application application_take(struct application *entry)
+{
+	struct application taken = *entry;
+
+	*entry = (struct application){.memory = -1};
+	return taken;
+}
+
+bool application_same(const struct application *a, const struct application *b)
+{
+	return a->device == b->device && a->inode == b->inode;
 }
 
 /* Returns how many bytes there are, at most those of one of this version and one more. */

@@ -19,6 +19,10 @@ struct application {
 int applications_find(pid_t pid, bool for_writing, struct application **list, char *why,
 		      size_t size);
 void applications_free(struct application *list, int count);
+/* Out of a list, which can be freed then: the caller's to application_free(). */
+struct application application_take(struct application *entry);
+void application_free(struct application *app);
+bool application_same(const struct application *a, const struct application *b);
 
 /* Takes a fresh copy and checks it. Returns 0, or -1 and a sentence in why. */
 int application_read(struct application *app, char *why, size_t size);

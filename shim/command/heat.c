@@ -21,13 +21,6 @@ void heat_load(struct heat *heat, const struct stat_memory *copy, enum stat_side
 			heat->cell[r][c] = copy->table[side][r].arrived[c];
 }
 
-void heat_since(struct heat *heat, const struct heat *earlier)
-{
-	for (unsigned r = 0; r < STAT_ROWS; r++)
-		for (unsigned c = 0; c < STAT_COLUMNS; c++)
-			heat->cell[r][c] -= earlier->cell[r][c];
-}
-
 static void measure(struct extent *extent, const struct heat *heat)
 {
 	bool used[STAT_COLUMNS] = {0};

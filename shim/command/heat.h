@@ -14,7 +14,5 @@ struct heat_style {
 };
 
 void heat_load(struct heat *heat, const struct stat_memory *copy, enum stat_side side);
-/* Takes away what an earlier one held. */
-void heat_since(struct heat *heat, const struct heat *earlier);
 /* Prints nothing where nothing arrived. */
 void heat_print(const struct heat *heat, const char *title, const struct heat_style *style);

@@ -9,6 +9,7 @@
 	VERB(off, "PID", "turns steering off in a running application")                            \
 	VERB(on, "PID", "turns it on again")                                                       \
 	VERB(stat, "[PID] [--json]", "what the shim did: in that process, or everywhere")          \
+	VERB(top, "[PID] [--interval SECONDS] [--count N]", "the same live; q ends it")            \
 	VERB(options, "[--ini | --man]", "every key, as a table, a policy file or a manual page")  \
 	VERB(hash, "--key HEX [--transform T] [--fields F] [--remote IP:PORT --local IP:PORT]",    \
 	     "the Toeplitz hash of a flow, or of each line `REMOTE LOCAL` of the input")           \

@@ -16,15 +16,6 @@ static __thread struct {
 	struct port_set set;
 } mine;
 
-/* A thread has a home where it may run on some of the CPUs that receive, but not on all. */
-static bool is_home(const cpu_set_t *allowed, const cpu_set_t *receiving)
-{
-	cpu_set_t both;
-
-	CPU_AND(&both, allowed, receiving);
-	return CPU_COUNT(&both) && !CPU_EQUAL(&both, receiving);
-}
-
 static bool is_current(const struct uplinks *uplinks, const struct home *home)
 {
 	return mine.generation == uplinks->generation && mine.home_version == home->version;
@@ -40,7 +31,7 @@ static void refresh(const struct uplinks *uplinks, const struct home *home)
 		mine.target[i].made = false;
 	mine.homeless = true;
 	for (unsigned i = 0; i < uplinks->count; i++)
-		if (is_home(&home->cpus, &uplinks->uplink[i].cpus))
+		if (home_is_part(&home->cpus, &uplinks->uplink[i].cpus))
 			mine.homeless = false;
 	mine.generation = uplinks->generation;
 	mine.home_version = home->version;
@@ -65,7 +56,7 @@ static const struct port_target *target_on(const struct way *way, const struct h
 static enum aim set_ask(const struct way *way, const struct home *home)
 {
 	refresh(way->uplinks, home);
-	if (!is_home(&home->cpus, &way->uplink->cpus))
+	if (!home_is_part(&home->cpus, &way->uplink->cpus))
 		return AIM_HOMELESS;
 	switch (port_set_init(&mine.set, &way->uplink->arrival, &way->uplink->ports,
 			      target_on(way, home), &way->uplink->range, &way->flow)) {

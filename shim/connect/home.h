@@ -4,6 +4,7 @@
  * cpusets) within a fraction of a second. */
 #pragma once
 #include <sched.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct home {
@@ -16,3 +17,12 @@ const struct home *home_of_thread(uint64_t now_ms);
 
 /* Some thread's affinity was changed by a call of this process. */
 void home_moved(void);
+
+/* A thread is at home where it may run on some of the CPUs that receive, but not on all. */
+static inline bool home_is_part(const cpu_set_t *allowed, const cpu_set_t *receiving)
+{
+	cpu_set_t both;
+
+	CPU_AND(&both, allowed, receiving);
+	return CPU_COUNT(&both) && !CPU_EQUAL(&both, receiving);
+}

@@ -20,14 +20,6 @@ static int next_look(uint32_t every)
 	return every > 1 ? (int)(r % (2 * every - 1)) : 0;
 }
 
-static bool is_pinned(const cpu_set_t *mask, const cpu_set_t *receiving)
-{
-	cpu_set_t home;
-
-	CPU_AND(&home, mask, receiving);
-	return !CPU_EQUAL(&home, receiving);
-}
-
 static void count(_Atomic uint64_t *number)
 {
 	atomic_fetch_add_explicit(number, 1, memory_order_relaxed);
@@ -63,7 +55,7 @@ void stat_seen(enum stat_side side, int cpu, uint32_t ifindex)
 	const cpu_set_t *mask = &home_of_thread(clock_ms())->cpus;
 	enum stat_outcome_kind what = STAT_NOT_PINNED;
 	unsigned row = STAT_UNPINNED, column = place_of(cpu);
-	if (is_pinned(mask, &memory->receiving)) {
+	if (home_is_part(mask, &memory->receiving)) {
 		what = CPU_ISSET((unsigned)cpu, mask) ? STAT_ALIGNED : STAT_MISALIGNED;
 		row = what == STAT_ALIGNED ? column : place_of(sched_getcpu());
 		remember_home(memory, mask);

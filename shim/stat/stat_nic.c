@@ -22,28 +22,35 @@ static void forget(struct stat_memory *memory, unsigned slot)
 	memory->nic[slot].mistrusted = false;
 }
 
+/* A free slot, or that of an interface that is gone. */
+static unsigned take(struct stat_memory *memory, uint32_t ifindex, bool gone)
+{
+	for (unsigned i = 0; i < NIC_MAX; i++) {
+		uint32_t owner = memory->nic[i].ifindex;
+
+		if ((gone ? !memory->nic[i].gone : owner != 0) ||
+		    !atomic_compare_exchange_strong(&memory->nic[i].ifindex, &owner, ifindex))
+			continue;
+		if (gone)
+			forget(memory, i);
+		return i;
+	}
+	return STAT_NO_NIC;
+}
+
 /* Other processes of the application may be at it too: the compare-and-swap gives a slot to one of
  * them, and who took a second one for the same interface gives it back. */
 static unsigned claim(struct stat_memory *memory, uint32_t ifindex)
 {
-	unsigned slot = stat_nic_slot(memory, ifindex), first;
+	unsigned taken = STAT_NO_NIC;
 
-	for (int pass = 0; slot == STAT_NO_NIC && pass < 2; pass++) {
-		for (unsigned i = 0; slot == STAT_NO_NIC && i < NIC_MAX; i++) {
-			uint32_t owner = memory->nic[i].ifindex;
-
-			if ((pass ? !memory->nic[i].gone : owner != 0) ||
-			    !atomic_compare_exchange_strong(&memory->nic[i].ifindex, &owner,
-							    ifindex))
-				continue;
-			if (pass)
-				forget(memory, i);
-			slot = i;
-		}
-	}
-	first = stat_nic_slot(memory, ifindex);
-	if (first < slot)
-		memory->nic[slot].ifindex = 0;
+	if (stat_nic_slot(memory, ifindex) == STAT_NO_NIC)
+		taken = take(memory, ifindex, false);
+	if (stat_nic_slot(memory, ifindex) == STAT_NO_NIC)
+		taken = take(memory, ifindex, true);
+	unsigned first = stat_nic_slot(memory, ifindex);
+	if (first < taken && taken != STAT_NO_NIC)
+		memory->nic[taken].ifindex = 0;
 	return first;
 }
 

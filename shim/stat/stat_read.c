@@ -64,6 +64,41 @@ void stat_sum(struct stat_totals *totals, const struct stat_memory *copy)
 		add_block(totals, &copy->block[i]);
 }
 
+uint64_t stat_connections(const struct stat_totals *totals, enum stat_side side)
+{
+	uint64_t sum = 0;
+
+	for (int c = 0; c < STAT_COUNTERS; c++)
+		if (c != STAT_CONNECT_TRIES && stat_is_in(c, side ? "connect" : "accept"))
+			sum += totals->counter[c];
+	return sum;
+}
+
+/* Never below nothing: a slot may have gone to another interface meanwhile. */
+static void subtract(_Atomic uint64_t *number, uint64_t earlier)
+{
+	*number = *number > earlier ? *number - earlier : 0;
+}
+
+void stat_since(struct stat_memory *copy, const struct stat_memory *earlier)
+{
+	for (int side = 0; side < STAT_SIDES; side++) {
+		for (unsigned row = 0; row < STAT_ROWS; row++)
+			for (unsigned cpu = 0; cpu < STAT_COLUMNS; cpu++)
+				subtract(&copy->table[side][row].arrived[cpu],
+					 earlier->table[side][row].arrived[cpu]);
+		for (unsigned cpu = 0; cpu < STAT_COLUMNS; cpu++)
+			for (unsigned slot = 0; slot <= STAT_NO_NIC; slot++)
+				for (int what = 0; what < STAT_OUTCOMES; what++)
+					subtract(&copy->column[side][cpu].nic[slot][what],
+						 earlier->column[side][cpu].nic[slot][what]);
+	}
+	for (unsigned slot = 0; slot < NIC_MAX; slot++) {
+		subtract(&copy->nic[slot].right, earlier->nic[slot].right);
+		subtract(&copy->nic[slot].wrong, earlier->nic[slot].wrong);
+	}
+}
+
 static bool is_home(const struct stat_memory *copy, unsigned cpu)
 {
 	return cpu < STAT_CPUS_MAX && copy->homes[cpu / 64] >> (cpu % 64) & 1;

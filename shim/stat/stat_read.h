@@ -32,6 +32,13 @@ struct stat_totals {
 };
 void stat_sum(struct stat_totals *totals, const struct stat_memory *copy);
 
+/* Connections accepted or made, steered or not. */
+uint64_t stat_connections(const struct stat_totals *totals, enum stat_side side);
+
+/* Leaves of what was looked at only what came after earlier, another checked copy of that memory.
+ */
+void stat_since(struct stat_memory *copy, const struct stat_memory *earlier);
+
 /* What was looked at of one side. */
 struct stat_outcome {
 	uint64_t looked_at; /* the sum of the next three */
