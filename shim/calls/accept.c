@@ -1,9 +1,9 @@
 /* accept and accept4. */
 #include "shim/group/accept.h"
+#include "shim/calls/descriptor.h"
 #include "shim/calls/real.h"
 #include "shim/group/deal.h"
 #include "shim/group/listener.h"
-#include "shim/process/fd_table.h"
 #include "shim/process/pinning.h"
 #include "shim/process/runtime.h"
 #include "shim/stat/observe.h"
@@ -29,8 +29,10 @@ static int accept_any(int fd, struct sockaddr *address, socklen_t *length, int f
 	if (accepted >= 0 && listener < 0 && runtime_counts())
 		observe_accepted(fd, accepted);
 	/* So that nobody asks the kernel whether it listens. */
-	if (accepted >= 0 && runtime_on())
+	if (accepted >= 0 && runtime_on()) {
+		descriptor_fresh(accepted);
 		fd_set_word(accepted, FD_PLAIN, deal_accepted());
+	}
 	return accepted;
 }
 

@@ -1,11 +1,12 @@
 /* Descriptors that are closed or copied. Ours are not there for the application: it cannot close
  * them, and where it wants one of their numbers they move away. */
+#include "shim/calls/descriptor.h"
 #include "shim/calls/real.h"
 #include "shim/connect/witness.h"
 #include "shim/group/listener.h"
 #include "shim/group/watch.h"
 #include "shim/migrate/migrate.h"
-#include "shim/process/fd_table.h"
+#include "shim/process/own_fd.h"
 #include "shim/process/runtime.h"
 #include "shim/process/self.h"
 #include <errno.h>
@@ -15,8 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Before a number is closed or overwritten: it can be reused at once. */
-static void leave(int fd, struct fd_word word)
+void descriptor_leave(int fd, struct fd_word word)
 {
 	/* What a vfork child closes, its parent keeps; to forget a plain one does no harm. */
 	if (word.kind != FD_PLAIN && word.kind != FD_INSTANCE && word.kind != FD_UNKNOWN &&
@@ -35,13 +35,13 @@ EXPORTED int close(int fd)
 {
 	struct fd_word word = fd_get(fd);
 
-	if (word.kind == FD_OURS) {
+	if (word.kind == FD_OURS && own_fd_holds(fd)) {
 		errno = EBADF;
 		return -1;
 	}
 	migrate_closing(fd);
 	if (word.kind != FD_UNKNOWN)
-		leave(fd, word);
+		descriptor_leave(fd, word);
 	return real_close(fd);
 }
 
@@ -51,6 +51,7 @@ static int copied(int fd, struct fd_word word, int to)
 	migrate_copied(fd, to);
 	if (to < 0 || (fd_get(to).kind != FD_UNKNOWN && self_is_borrowed()))
 		return to;
+	descriptor_fresh(to);
 	if (word.kind == FD_LISTENER)
 		listener_duplicated((int)word.value, to);
 	else if (word.kind == FD_EPOLL)
@@ -78,7 +79,7 @@ static void make_room(int fd, int to)
 	if (word.kind == FD_OURS)
 		group_move_descriptor(to);
 	else if (word.kind != FD_UNKNOWN)
-		leave(to, word);
+		descriptor_leave(to, word);
 }
 
 EXPORTED int dup2(int fd, int to)
@@ -138,7 +139,7 @@ static void leave_in_range(int fd, uint32_t value, void *argument)
 
 	(void)value;
 	if ((unsigned int)fd >= range->first && (unsigned int)fd <= range->last)
-		leave(fd, word);
+		descriptor_leave(fd, word);
 }
 
 /* Closes what lies before one of ours, and goes on behind it. */
@@ -148,7 +149,7 @@ static void skip_ours(int fd, uint32_t value, void *argument)
 	unsigned int number = (unsigned int)fd;
 
 	(void)value;
-	if (number < range->first || number > range->last)
+	if (number < range->first || number > range->last || !own_fd_holds(fd))
 		return;
 	if (number > range->first && !range->result)
 		range->result = real_close_range(range->first, number - 1, range->flags);

@@ -1,10 +1,10 @@
 /* The epoll family. */
+#include "shim/calls/descriptor.h"
 #include "shim/calls/real.h"
 #include "shim/group/deal.h"
 #include "shim/group/listener.h"
 #include "shim/group/watch.h"
 #include "shim/migrate/migrate.h"
-#include "shim/process/fd_table.h"
 #include "shim/process/pinning.h"
 #include "shim/process/runtime.h"
 #include <limits.h>
@@ -13,8 +13,10 @@
 
 static int fresh(int epfd)
 {
-	if (epfd >= 0 && runtime_on())
+	if (epfd >= 0 && runtime_on()) {
+		descriptor_fresh(epfd);
 		fd_set_word(epfd, FD_INSTANCE, 0);
+	}
 	migrate_closing(epfd);
 	return epfd;
 }

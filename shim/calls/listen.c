@@ -1,11 +1,11 @@
 /* Sockets that listen: socket, bind, listen, shutdown and their options. */
+#include "shim/calls/descriptor.h"
 #include "shim/calls/real.h"
 #include "shim/connect/destination.h"
 #include "shim/connect/late_port.h"
 #include "shim/group/listener.h"
 #include "shim/kernel/socket.h"
 #include "shim/kernel/uncopyable.h"
-#include "shim/process/fd_table.h"
 #include "shim/process/runtime.h"
 #include "shim/stat/observe.h"
 #include <errno.h>
@@ -24,6 +24,7 @@ EXPORTED int socket(int domain, int type, int protocol)
 
 	if (fd < 0 || !runtime_counts())
 		return fd;
+	descriptor_fresh(fd);
 	if (is_tcp(domain, type, protocol)) {
 		runtime_discover();
 		fd_set_word(fd, FD_SOCKET, 0);

@@ -1,8 +1,8 @@
 /* Listeners that come in a message: looked at on arrival, while the application may still hold the
  * privileges that making or asking for their group takes. */
+#include "shim/calls/descriptor.h"
 #include "shim/calls/real.h"
 #include "shim/group/listener.h"
-#include "shim/process/fd_table.h"
 #include "shim/process/runtime.h"
 #include <errno.h>
 #include <string.h>
@@ -14,6 +14,7 @@ static void look_at(struct cmsghdr *rights)
 	for (size_t i = 0; i < count; i++) {
 		int fd;
 		memcpy(&fd, CMSG_DATA(rights) + i * sizeof(fd), sizeof(fd));
+		descriptor_fresh(fd);
 		fd_forget(fd);
 		listener_of(fd);
 	}

@@ -119,6 +119,11 @@ static int blocking(struct attempt *attempt)
 					  .max_events = 1,
 					  .timeout_ms = listener_at(attempt->listener)->timeout_ms};
 		int count = watch_wait((unsigned)number, &call);
+		if (count <= 0 && (listener_known(attempt->fd) != attempt->listener))
+			return attempt->real(attempt->fd, attempt->address, attempt->length,
+					     attempt->flags);
+		if (count < 0 && stand_in_is_lost())
+			continue;
 		/* With a timeout the kernel does not restart accept() (sock_intr_errno). */
 		if (count < 0 && errno == EINTR && call.timeout_ms < 0 && stand_in_restarts())
 			continue;

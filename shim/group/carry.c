@@ -109,7 +109,7 @@ static void take_descriptors(const struct carry_record *record, bool ours)
 			continue;
 		if (ours) {
 			set_close_on_exec(fd[i], true);
-			fd_set_word(fd[i], FD_OURS, 0);
+			own_fd_mark(fd[i]);
 		} else {
 			sys(SYS_close, fd[i]);
 		}

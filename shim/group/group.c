@@ -52,6 +52,7 @@ static struct group *group_new(const struct socket_address *address)
 		group->ledger_fd = group->door = -1;
 		group->slot_count = group->member_count = 0;
 		group->generation = 0;
+		group->whole_ms = 0;
 		group->address = *address;
 		group->listeners = 0;
 		group->in_use = 1;
@@ -63,10 +64,23 @@ static struct group *group_new(const struct socket_address *address)
 void group_drop(struct group *group)
 {
 	for (unsigned m = 0; m < group->member_count; m++)
-		own_fd_close(group->member[m]);
-	own_fd_close(group->door);
-	own_fd_close(group->ledger_fd);
+		own_fd_drop(&group->member[m]);
+	own_fd_drop(&group->door);
+	own_fd_drop(&group->ledger_fd);
 	group->in_use = 0;
+}
+
+bool group_is_whole(struct group *group)
+{
+	bool whole = true;
+
+	for (unsigned m = 0; m < group->member_count; m++) {
+		if (own_fd_is_held(&group->member[m]))
+			continue;
+		own_fd_drop(&group->member[m]);
+		whole = false;
+	}
+	return whole;
 }
 
 /* The CPUs that get a slot: those the policy lists, else those that receive and those the
@@ -431,6 +445,11 @@ void group_publish_if_changed(struct group *group)
 	if (ledger->attached == ledger->generation || ledger->stand_aside ||
 	    ledger_hands_over(ledger))
 		return;
+	/* Closed behind our back: to be healed, not to be given to whose number it is now. */
+	if (!own_fd_is_held(&group->member[0])) {
+		group->whole_ms = 0;
+		return;
+	}
 	int ret = group_publish(group);
 	if (ret)
 		log_once(LOG_LEVEL_WARN,

@@ -31,6 +31,7 @@ struct group {
 	_Atomic uint32_t listeners; /* the application's sockets in it that this process holds */
 	_Atomic int backlog;
 	uint32_t nics_version; /* of the machine, as told to the ledger */
+	uint64_t whole_ms;     /* when it was last seen to have all its descriptors */
 };
 
 /* The group of that number, which came from listener_group(); never NULL for a number in use. */
@@ -57,6 +58,9 @@ struct group *group_take(int ledger_fd, int door, unsigned count, const int *mem
 
 /* Closes this process's descriptors of the group. */
 void group_drop(struct group *group);
+
+/* Whether all members are where they were put. Those that are not are -1 from then on. */
+bool group_is_whole(struct group *group);
 
 /* Listens again on all members, in their order. */
 void group_listen(struct group *group, int backlog);
@@ -100,6 +104,6 @@ void group_publish_if_changed(struct group *group);
 /* Slots whose members have connections waiting: one system call. */
 struct slot_set group_waiting(const struct group *group);
 
-/* The slots whose CPUs are in a thread's mask; none where the mask pins the thread neither to a part
- * of the group's CPUs nor to a part of those that receive at present. */
+/* The slots whose CPUs are in a thread's mask; none where the mask pins the thread neither to a
+ * part of the group's CPUs nor to a part of those that receive at present. */
 struct slot_set group_home(const struct group *group, const cpu_set_t *mask);

@@ -62,7 +62,8 @@ int listener_enter(int fd, struct group *group, bool app_reuseport)
 						 .group = (uint16_t)group_number(group),
 						 .app_reuseport = app_reuseport,
 						 .timeout_ms = accept_timeout(fd),
-						 .descriptors = 1};
+						 .descriptors = 1,
+						 .cookie = socket_cookie(fd)};
 		group->listeners++;
 		return i;
 	}
@@ -271,25 +272,27 @@ static struct group *ask_or_build(int fd, bool *asked)
 	return NULL;
 }
 
+int listener_adopt(int fd)
+{
+	bool app_reuseport = socket_get_int(fd, SOL_SOCKET, SO_REUSEPORT, 0) == 1, asked = false;
+	struct group *group = ask_or_build(fd, &asked);
+	int number = group ? listener_enter(fd, group, app_reuseport && !asked) : -1;
+
+	if (number < 0)
+		fd_set_word(fd, FD_PLAIN, 0);
+	return number;
+}
+
 /* One that listens already, and that this process has not seen before. */
 static int adopt(int fd)
 {
-	bool app_reuseport = socket_get_int(fd, SOL_SOCKET, SO_REUSEPORT, 0) == 1;
 	struct self_guard guard;
-	struct group *group;
-	bool asked = false;
-	int number;
 
 	runtime_discover();
 	self_lock(&guard);
-	number = listener_known(fd); /* another thread may have been first */
-	if (number < 0) {
-		group = ask_or_build(fd, &asked);
-		if (group)
-			number = listener_enter(fd, group, app_reuseport && !asked);
-		if (number < 0)
-			fd_set_word(fd, FD_PLAIN, 0);
-	}
+	int number = listener_known(fd); /* another thread may have been first */
+	if (number < 0)
+		number = listener_adopt(fd);
 	self_unlock(&guard);
 	return number;
 }
@@ -377,6 +380,22 @@ int listener_listen(int fd, int backlog, int (*real_listen)(int, int))
 	return ret;
 }
 
+void listener_leave(int fd, int number)
+{
+	struct listener *listener = listener_at(number);
+	struct group *group = listener_group(number);
+
+	fd_forget(fd);
+	if (!listener->in_use || --listener->descriptors)
+		return;
+	watch_forget_listener(number);
+	listener->in_use = 0;
+	/* Whoever stays must not wait for connections at slots that nobody watches. */
+	group_publish_if_changed(group);
+	if (--group->listeners == 0)
+		group_drop(group);
+}
+
 void listener_close(int fd)
 {
 	int number = listener_known(fd);
@@ -384,18 +403,8 @@ void listener_close(int fd)
 
 	if (number < 0 || self_is_borrowed())
 		return;
-	struct listener *listener = listener_at(number);
-	struct group *group = listener_group(number);
 	self_lock(&guard);
-	fd_forget(fd);
-	if (listener->in_use && --listener->descriptors == 0) {
-		watch_forget_listener(number);
-		listener->in_use = 0;
-		/* Whoever stays must not wait for connections at slots that nobody watches. */
-		group_publish_if_changed(group);
-		if (--group->listeners == 0)
-			group_drop(group);
-	}
+	listener_leave(fd, number);
 	self_unlock(&guard);
 }
 

@@ -10,6 +10,7 @@ struct listener {
 	bool app_reuseport;           /* what the application believes SO_REUSEPORT to be */
 	_Atomic int timeout_ms;       /* SO_RCVTIMEO, how long accept() may block; -1: for ever */
 	_Atomic uint32_t descriptors; /* numbers of it in this process */
+	uint64_t cookie;              /* the kernel's identity of it */
 };
 
 /* The number of the listener behind a descriptor, -1 if none that is steered. Looks at a descriptor
@@ -25,6 +26,11 @@ struct group *listener_group(int number);
 /* fd is a listener of that group from now on. Returns its number, -1 where there are too many.
  * Under self_lock(). */
 int listener_enter(int fd, struct group *group, bool app_reuseport);
+
+/* Looks at a descriptor that listens as if it had just arrived; under self_lock(). */
+int listener_adopt(int fd);
+/* What listener_close() does; under self_lock(). */
+void listener_leave(int fd, int number);
 
 /* listen(): makes or joins the group, around the real call. Result and errno are the real call's.
  */

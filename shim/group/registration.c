@@ -1,6 +1,7 @@
 #include "shim/group/registration.h"
 #include "shim/group/mark.h"
 #include "shim/kernel/sys.h"
+#include "shim/process/own_fd.h"
 #include "shim/process/self.h"
 #include <errno.h>
 #include <stddef.h>
@@ -86,13 +87,20 @@ static void put_member(struct registration *reg, int epfd, const struct group *g
 		slot_add(&reg->added, slot);
 }
 
+/* Where an application closed ours behind our back, another descriptor has the number. */
+static void remove_ours(int epfd, const int *holder)
+{
+	if (own_fd_is_held(holder))
+		control(epfd, EPOLL_CTL_DEL, *holder, 0, (struct mark){0});
+}
+
 void registration_take_out(struct registration *reg, int epfd, const struct group *group,
 			   unsigned slot)
 {
 	slot_remove(&reg->added, slot);
 	/* In a child of a fork the instance is the parent's, and so are its entries. */
 	if (reg->epoch == self_epoch())
-		control(epfd, EPOLL_CTL_DEL, group->member[slot], 0, (struct mark){0});
+		remove_ours(epfd, &group->member[slot]);
 }
 
 /* Only what could be added counts as home. */
@@ -137,6 +145,15 @@ void registration_settle(struct registration *reg, int epfd, struct group *group
 	reg->settled_data = reg->data;
 }
 
+void registration_yield(struct registration *reg, int epfd, struct group *group)
+{
+	registration_strip(reg, epfd, group);
+	reg->epoch = self_epoch();
+	reg->rearmed = 0;
+	reg->settled_events = reg->events;
+	reg->settled_data = reg->data;
+}
+
 int registration_put_listener(struct registration *reg, int epfd)
 {
 	struct mark mark = {.kind = MARK_LISTENER, .registration = number_of(reg)};
@@ -175,11 +192,8 @@ struct slot_set registration_look(struct registration *reg, struct group *group,
 	return ledger_check(ledger, &waiting, is_alive);
 }
 
-void registration_withdraw(struct registration *reg, int epfd, struct group *group)
+void registration_strip(struct registration *reg, int epfd, struct group *group)
 {
-	struct mark none = {0};
-
-	reg->present = 0;
 	if (reg->epoch == self_epoch())
 		ledger_release(group->ledger, reg->claim);
 	reg->claim.watch = -1;
@@ -187,8 +201,14 @@ void registration_withdraw(struct registration *reg, int epfd, struct group *gro
 		if (slot_in(&reg->added, s))
 			registration_take_out(reg, epfd, group, s);
 	if (reg->has_door && reg->epoch == self_epoch())
-		control(epfd, EPOLL_CTL_DEL, group->door, 0, none);
+		remove_ours(epfd, &group->door);
 	reg->has_door = false;
+}
+
+void registration_withdraw(struct registration *reg, int epfd, struct group *group)
+{
+	reg->present = 0;
+	registration_strip(reg, epfd, group);
 }
 
 void registration_end(struct registration *reg, int epfd, struct group *group)

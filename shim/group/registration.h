@@ -41,6 +41,8 @@ bool registration_is_changed(const struct registration *reg);
 /* Makes the instance hold exactly the members of home, tells the ledger. Under self_lock(). */
 void registration_settle(struct registration *reg, int epfd, struct group *group,
 			 const struct slot_set *home);
+/* Another one of the group does that: this holds none of them. Under self_lock(). */
+void registration_yield(struct registration *reg, int epfd, struct group *group);
 /* In a private instance: registers the listener itself, for one thread to wake up at a time.
  * Returns 0 or -errno. */
 int registration_put_listener(struct registration *reg, int epfd);
@@ -51,7 +53,9 @@ void registration_take_out(struct registration *reg, int epfd, const struct grou
 			   unsigned slot);
 /* Takes all members out and frees it. Under self_lock(). */
 void registration_end(struct registration *reg, int epfd, struct group *group);
-/* The same but keeps it in its list: the listener is gone. */
+/* Takes all members out, until it is settled again. */
+void registration_strip(struct registration *reg, int epfd, struct group *group);
+/* The same, and the listener is gone: it stays in its list until the next wait. */
 void registration_withdraw(struct registration *reg, int epfd, struct group *group);
 
 /* The listener reports, with EPOLLONESHOT: false if the application was told before. */

@@ -1,6 +1,8 @@
 #include "shim/group/stand_in.h"
 #include "shim/group/listener.h"
+#include "shim/group/watch_state.h"
 #include "shim/kernel/sys.h"
+#include "shim/process/fd_table.h"
 #include "shim/process/own_fd.h"
 #include "shim/process/self.h"
 #include <errno.h>
@@ -43,6 +45,17 @@ void stand_in_start(void)
 	has_key = !pthread_key_create(&at_thread_end, close_instance);
 }
 
+bool stand_in_is_lost(void)
+{
+	int before = errno;
+	bool lost = instance.epoch == self_epoch() && !own_fd_holds(instance.epfd);
+
+	if (lost)
+		close_instance(NULL);
+	errno = before;
+	return lost;
+}
+
 static bool open_instance(void)
 {
 	if (instance.epoch == self_epoch())
@@ -81,6 +94,11 @@ int stand_in_open(int listener, int fd)
 	const struct group *group = listener_group(listener);
 	struct self_guard guard;
 
+	/* The number may stand for an instance of the application's. */
+	if (instance.epoch == self_epoch() && fd_get(instance.epfd).kind != FD_OURS)
+		stand_in_is_lost();
+	if (instance.epoch == self_epoch())
+		watch_at((unsigned)instance.watch)->lost = 0; /* of listeners waited for before */
 	/* Once it is there it stays, also where steering ended: connections may wait at members. */
 	if (instance.epoch == self_epoch() && watch_has((unsigned)instance.watch, fd, listener))
 		return instance.watch;
@@ -201,6 +219,15 @@ static int answer(struct pollfd *fds, const struct poll_call *call, int events)
 	return total;
 }
 
+/* A listener that was waited for, and is none any more. */
+static bool is_any_gone(const struct pollfd *fds, const struct poll_call *call)
+{
+	for (nfds_t i = 0; i < call->count; i++)
+		if (call->fds[i].fd != fds[i].fd && find_listener(&fds[i]) < 0)
+			return true;
+	return false;
+}
+
 int stand_in_poll(struct pollfd *fds, nfds_t count, int timeout_ms, const uint64_t *mask,
 		  poll_fn wait_plain)
 {
@@ -234,5 +261,7 @@ int stand_in_poll(struct pollfd *fds, nfds_t count, int timeout_ms, const uint64
 		return STAND_IN_NOT_NEEDED;
 	watch_keep_private((unsigned)watch, fds, count);
 	int ready = watch_wait((unsigned)watch, &call.watch);
+	if ((ready < 0 && stand_in_is_lost()) || (!ready && is_any_gone(fds, &call)))
+		return STAND_IN_NOT_NEEDED;
 	return ready < 0 ? ready : answer(fds, &call, ready);
 }

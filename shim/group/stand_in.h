@@ -17,6 +17,9 @@ int stand_in_open(int listener, int fd);
 /* The wait function of a struct watch_call for the calling thread's instance. */
 int stand_in_wait(const struct watch_call *call, int timeout_ms, const uint64_t *mask);
 
+/* After a wait failed: whether the instance was closed behind our back. The next one is new. */
+bool stand_in_is_lost(void);
+
 /* After EINTR: whether the kernel would have gone on, as accept() does where the handler was
  * installed with SA_RESTART. Where handlers differ one cannot know which ran: false. */
 bool stand_in_restarts(void);

@@ -1,5 +1,6 @@
 #include "shim/group/watch.h"
 #include "shim/group/deal.h"
+#include "shim/group/heal.h"
 #include "shim/group/listener.h"
 #include "shim/group/mark.h"
 #include "shim/group/ready.h"
@@ -32,7 +33,7 @@ static int watch_new(int epfd, bool private)
 		watch->descriptors = 1;
 		watch->private = private;
 		watch->tid = 0;
-		watch->takeovers = watch->draining = watch->has_oneshot = 0;
+		watch->takeovers = watch->draining = watch->has_oneshot = watch->lost = 0;
 		watch->first = NULL;
 		watch->next_ms = 0;
 		watch->in_use = 1;
@@ -113,7 +114,10 @@ void watch_control(int epfd, int op, int fd, int listener, const struct epoll_ev
 			reg->present = 0;
 			watches[word.value].dirty = 1;
 		} else {
+			/* Added twice: the instance is another one, without our members. */
+			bool again = op == EPOLL_CTL_ADD && reg->present;
 			registration_update(reg, event);
+			reg->rearmed |= again;
 			touch(&watches[word.value], event);
 		}
 	} else if (op != EPOLL_CTL_DEL && !self_is_borrowed()) {
@@ -149,10 +153,39 @@ static void settle(struct watch *watch, struct registration *reg, const cpu_set_
 	group_publish_if_changed(group);
 }
 
+/* Two numbers of a listener, or two listeners of a group, in one instance: the members can be in it
+ * but once, and stand beside the oldest. */
+static bool is_oldest(const struct registration *reg)
+{
+	const struct group *group = listener_group(reg->listener);
+
+	for (const struct registration *older = reg->next; older; older = older->next)
+		if (listener_group(older->listener) == group)
+			return false;
+	return true;
+}
+
+/* What was taken out goes before anything is put in: it may be the same members. */
+static void remove_gone(struct watch *watch, uint64_t now)
+{
+	struct registration *reg, *next, *_Atomic *link = &watch->first;
+
+	for (reg = watch->first; reg; reg = next) {
+		next = reg->next;
+		if (reg->present)
+			heal(reg->listener, reg->fd, now);
+		if (reg->present) {
+			link = &reg->next;
+			continue;
+		}
+		*link = next;
+		registration_end(reg, watch->epfd, listener_group(reg->listener));
+	}
+}
+
 /* What is not on the hot path: changed registrations, a changed affinity, the look at others. */
 static void maintain(struct watch *watch, uint64_t now)
 {
-	struct registration *reg, *next, *_Atomic *link = &watch->first;
 	int tid = self_tid();
 	struct self_guard guard;
 	cpu_set_t mask;
@@ -169,15 +202,12 @@ static void maintain(struct watch *watch, uint64_t now)
 	}
 	watch->dirty = watch->draining = 0;
 	machine_follow(now);
-	for (reg = watch->first; reg; reg = next) {
-		next = reg->next;
-		if (reg->present) {
+	remove_gone(watch, now);
+	for (struct registration *reg = watch->first; reg; reg = reg->next) {
+		if (is_oldest(reg))
 			settle(watch, reg, &mask, now);
-			link = &reg->next;
-		} else {
-			*link = next;
-			registration_end(reg, watch->epfd, listener_group(reg->listener));
-		}
+		else
+			registration_yield(reg, watch->epfd, listener_group(reg->listener));
 	}
 	watch->next_ms = now + SLEEP_MS;
 	self_unlock(&guard);
@@ -336,8 +366,36 @@ void watch_forget_listener(int listener)
 			/* In a child of a fork the entry is its parent's. */
 			if (watches[i].private && reg->epoch == self_epoch())
 				sys(SYS_epoll_ctl, watches[i].epfd, EPOLL_CTL_DEL, reg->fd, NULL);
+			watches[i].lost = watches[i].private;
 		}
 		watches[i].dirty = 1;
+	}
+}
+
+void watch_strip(int listener)
+{
+	for (int i = 0; i < WATCHES_MAX; i++) {
+		struct registration *reg = watches[i].in_use ? watches[i].first : NULL;
+		for (; reg; reg = reg->next)
+			if (reg->listener == listener)
+				registration_strip(reg, watches[i].epfd, listener_group(listener));
+	}
+}
+
+void watch_relisten(int listener, int other)
+{
+	for (int i = 0; i < WATCHES_MAX; i++) {
+		struct registration *reg = watches[i].in_use ? watches[i].first : NULL;
+		for (; reg; reg = reg->next) {
+			if (reg->listener != listener)
+				continue;
+			if (other >= 0)
+				reg->listener = other;
+			else
+				reg->present = 0;
+			watches[i].next_ms = 0;
+			watches[i].lost = watches[i].private && other < 0;
+		}
 	}
 }
 

@@ -59,6 +59,10 @@ void watch_duplicated(unsigned number, int fd);
 void watch_copied(int fd, int to);
 /* Takes the members of a listener out of all instances of this process. Under self_lock(). */
 void watch_forget_listener(int listener);
+/* The same, but until their next wait. */
+void watch_strip(int listener);
+/* What stood for a listener stands for another one; -1: for none. Under self_lock(). */
+void watch_relisten(int listener, int other);
 /* Takes one member out of all instances of this process until their next wait: it gets another
  * number. Under self_lock(). */
 void watch_take_out(const struct group *group, unsigned slot);

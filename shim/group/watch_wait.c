@@ -140,6 +140,10 @@ int watch_wait(unsigned number, const struct watch_call *call)
 		return call->wait(call, call->timeout_ms, mask);
 	for (;;) {
 		bool draining = watch_begin(watch, now / NS_IN_MS);
+		if (watch->private && atomic_exchange(&watch->lost, 0)) {
+			count = 0;
+			break;
+		}
 		int slice = slice_of(watch, now / NS_IN_MS, left);
 		count = call->wait(call, draining ? 0 : slice, mask);
 		if (count < 0)

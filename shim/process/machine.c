@@ -1,8 +1,8 @@
 #include "shim/process/machine.h"
 #include "shim/kernel/netlink.h"
 #include "shim/kernel/route.h"
+#include "shim/kernel/sys.h"
 #include "shim/nic/nic_watch.h"
-#include "shim/process/fd_table.h"
 #include "shim/process/own_fd.h"
 #include "shim/process/runtime.h"
 #include "shim/process/self.h"
@@ -34,11 +34,20 @@ static void keep(int *fd)
 	own_fd_hold(fd);
 }
 
-static void drop(int fd)
+/* An application that closed what it does not know may have closed these. */
+static void reopen_if_lost(struct nic_sources *sources)
 {
-	/* Who closes all descriptors by a raw call may have that number by now. */
-	if (fd_get(fd).kind == FD_OURS)
-		own_fd_close(fd);
+	int *const kept[] = {&sources->proc, &sources->sys, &sources->ioctl};
+	struct nic_sources fresh;
+
+	if (sources->proc < 0 || own_fd_is_held(&runtime_sources()->proc))
+		return;
+	nic_sources_open(&fresh, false);
+	*sources = fresh;
+	for (unsigned i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+		keep(kept[i]);
+	sys(SYS_close, fresh.route);
+	sys(SYS_close, fresh.generic);
 }
 
 /* A netlink socket that came with a fork is its parent's: answers, and news, would go to whichever
@@ -46,15 +55,16 @@ static void drop(int fd)
 static void begin(uint64_t now_ms)
 {
 	if (epoch) {
-		drop(machine.sources.route);
-		drop(machine.sources.generic);
-		drop(machine.news.route);
-		drop(machine.news.ethtool);
+		own_fd_drop(&machine.sources.route);
+		own_fd_drop(&machine.sources.generic);
+		own_fd_drop(&machine.news.route);
+		own_fd_drop(&machine.news.ethtool);
 	} else {
 		machine.nics = runtime_nics();
 		machine.nics_version = machine.routes_version = 1;
 	}
 	machine.sources = *runtime_sources();
+	reopen_if_lost(&machine.sources);
 	machine.sources.route = nl_open(NETLINK_ROUTE, 0, false);
 	machine.sources.generic = nl_open(NETLINK_GENERIC, 0, false);
 	route_watch_open(&machine.news);
@@ -91,7 +101,9 @@ void machine_follow(uint64_t now_ms)
 {
 	if (!machine_is_due(now_ms))
 		return;
-	if (epoch != self_epoch())
+	/* What is there now may be the application's, and is not for us to read from. */
+	if (epoch != self_epoch() ||
+	    (machine.news.route >= 0 && !own_fd_is_held(&machine.news.route)))
 		begin(now_ms);
 	due_ms = now_ms + NEWS_MS;
 	bool routes = route_changed(machine.news.route);

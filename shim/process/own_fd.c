@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <sys/resource.h>
 #include <sys/select.h>
+#include <sys/stat.h>
 
 /* A descriptor number costs kernel memory for the whole table below it, and fork copies that. */
 #define OWN_FD_CEILING 4096
@@ -34,9 +35,41 @@ static int duplicate_above_limit(int fd, const struct rlimit *limit)
 	return high;
 }
 
-/* Word value of an FD_OURS: place of its holder here, plus one. */
+/* Word value of an FD_OURS: place of its holder here plus one, and above it what the descriptor was
+ * open on: enough to tell another file from it, but for one in 2^19. */
 #define HOLDERS_MAX 4096
+#define PLACE_BITS  13
+#define PLACE_MASK  ((1u << PLACE_BITS) - 1)
 static int *_Atomic holders[HOLDERS_MAX];
+
+/* Returns false where nothing is open there. */
+static bool identity_of(int fd, uint32_t *identity)
+{
+	struct stat file;
+
+	if (sys(SYS_fstat, fd, &file) < 0)
+		return false;
+	uint64_t mixed = ((uint64_t)file.st_ino ^ (uint64_t)file.st_dev << 32) *
+			 UINT64_C(0x9e3779b97f4a7c15);
+	*identity = (uint32_t)(mixed >> 32) & ~PLACE_MASK;
+	return true;
+}
+
+bool own_fd_mark(int fd)
+{
+	uint32_t identity;
+
+	return identity_of(fd, &identity) && fd_set_word(fd, FD_OURS, identity);
+}
+
+bool own_fd_holds(int fd)
+{
+	struct fd_word word = fd_get(fd);
+	uint32_t identity;
+
+	return word.kind == FD_OURS && identity_of(fd, &identity) &&
+	       (word.value & ~PLACE_MASK) == identity;
+}
 
 int own_fd(int fd)
 {
@@ -52,34 +85,61 @@ int own_fd(int fd)
 		high = duplicate_from(fd, OWN_FD_CEILING - OWN_FD_ROOM);
 	for (rlim_t from = limit.rlim_cur / 2; high < 0 && from > 64; from /= 2)
 		high = duplicate_from(fd, from);
-	if (high < 0) {
-		sys(SYS_close, fd);
-		return high;
-	}
 	sys(SYS_close, fd);
-	fd_set_word(high, FD_OURS, 0);
+	if (high >= 0)
+		own_fd_mark(high);
 	return high;
+}
+
+static int *_Atomic *place_of(struct fd_word word)
+{
+	uint32_t place = word.kind == FD_OURS ? word.value & PLACE_MASK : 0;
+
+	return place && place <= HOLDERS_MAX ? &holders[place - 1] : NULL;
 }
 
 void own_fd_close(int fd)
 {
 	struct fd_word word = fd_get(fd);
+	int *_Atomic *place = place_of(word);
 
 	if (fd < 0)
 		return;
-	if (word.kind == FD_OURS && word.value)
-		holders[word.value - 1] = NULL;
-	fd_forget(fd);
-	sys(SYS_close, fd);
+	if (place)
+		*place = NULL;
+	bool there = own_fd_holds(fd);
+	/* Another thread may be handed the number at once. */
+	if (word.kind == FD_OURS)
+		fd_forget(fd);
+	if (there)
+		sys(SYS_close, fd);
+}
+
+bool own_fd_is_held(const int *holder)
+{
+	int *_Atomic *place = place_of(fd_get(*holder));
+
+	return place && *place == holder && own_fd_holds(*holder);
+}
+
+void own_fd_drop(int *holder)
+{
+	int *_Atomic *place = place_of(fd_get(*holder));
+
+	if (!place || *place == holder)
+		own_fd_close(*holder);
+	*holder = -1;
 }
 
 void own_fd_hold(int *holder)
 {
-	for (unsigned i = 0; *holder >= 0 && i < HOLDERS_MAX; i++) {
+	if (*holder < 0 || (fd_get(*holder).kind != FD_OURS && !own_fd_mark(*holder)))
+		return;
+	for (unsigned i = 0; i < HOLDERS_MAX; i++) {
 		int *none = NULL;
 		if (!atomic_compare_exchange_strong(&holders[i], &none, holder))
 			continue;
-		fd_set_word(*holder, FD_OURS, i + 1);
+		fd_set_word(*holder, FD_OURS, (fd_get(*holder).value & ~PLACE_MASK) | (i + 1));
 		return;
 	}
 }
@@ -87,7 +147,8 @@ void own_fd_hold(int *holder)
 int *own_fd_move(int fd)
 {
 	struct fd_word word = fd_get(fd);
-	int *holder = word.kind == FD_OURS && word.value ? holders[word.value - 1] : NULL;
+	int *_Atomic *place = place_of(word);
+	int *holder = place && own_fd_holds(fd) ? *place : NULL;
 
 	if (!holder) {
 		/* Who has it checks for itself that it is still there, and opens another. */

@@ -3,7 +3,6 @@
 #include "shim/kernel/log.h"
 #include "shim/kernel/shared_memory.h"
 #include "shim/kernel/sys.h"
-#include "shim/process/fd_table.h"
 #include "shim/process/own_fd.h"
 #include "shim/version.h"
 #include <errno.h>
@@ -35,7 +34,7 @@ static struct stat_memory *take(int fd)
 
 void stat_inherit(int fd)
 {
-	if (fd < 0 || !fd_set_word(fd, FD_OURS, 0))
+	if (fd < 0 || !own_fd_mark(fd))
 		return;
 	sys(SYS_fcntl, fd, F_SETFD, FD_CLOEXEC);
 	descriptor = fd;

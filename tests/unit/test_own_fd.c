@@ -145,3 +145,43 @@ Test(own_fd, a_holder_of_nothing)
 	own_fd_hold(&holder);
 	cr_expect_eq(holder, -ENOENT);
 }
+
+/* An application may close what it does not know, by calls that we do not see. */
+Test(own_fd, closed_behind_our_back)
+{
+	static int holder, other;
+	int ends[2];
+
+	holder = own_fd(any_file());
+	own_fd_hold(&holder);
+	cr_expect(own_fd_holds(holder) && own_fd_is_held(&holder));
+	close(holder);
+	cr_expect(!own_fd_holds(holder) && !own_fd_is_held(&holder));
+	cr_assert_eq(pipe(ends), 0);
+	cr_assert_eq(dup2(ends[0], holder), holder);
+	cr_expect(!own_fd_holds(holder), "something else has the number");
+	cr_expect_null(own_fd_move(holder), "nothing of ours has to move");
+	own_fd_mark(holder);
+	other = holder;
+	own_fd_hold(&other);
+	cr_expect(own_fd_holds(holder) && own_fd_is_held(&other));
+	cr_expect(!own_fd_is_held(&holder), "ours again, but another's");
+	int number = holder;
+	own_fd_drop(&holder);
+	cr_expect(is_open(number), "whose it is keeps it");
+	cr_expect_eq(holder, -1);
+	own_fd_drop(&other);
+	cr_expect(!is_open(number));
+}
+
+Test(own_fd, the_applications_number_is_not_closed)
+{
+	int ours = own_fd(any_file()), ends[2];
+
+	close(ours);
+	cr_assert_eq(pipe(ends), 0);
+	cr_assert_eq(dup2(ends[0], ours), ours);
+	own_fd_close(ours);
+	cr_expect(is_open(ours));
+	cr_expect_eq(fd_get(ours).kind, FD_UNKNOWN);
+}

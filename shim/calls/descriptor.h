@@ -1,0 +1,16 @@
+/* Numbers that come and go. */
+#pragma once
+#include "shim/process/fd_table.h"
+
+/* Before a number is closed or overwritten: it can be reused at once. */
+void descriptor_leave(int fd, struct fd_word word);
+
+/* After the kernel returned it: where it stands for something here, that was closed behind our
+ * back. */
+static inline void descriptor_fresh(int fd)
+{
+	struct fd_word word = fd_get(fd);
+
+	if (__builtin_expect(word.kind == FD_LISTENER || word.kind == FD_EPOLL, 0))
+		descriptor_leave(fd, word);
+}
