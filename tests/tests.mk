@@ -41,7 +41,7 @@ tools: $(TOOL_BIN)
 .PHONY: test
 test:
 	@tests/lib/install-packages
-	@$(MAKE) --no-print-directory all softnic tools $(UNIT_BIN)
+	@$(MAKE) --no-print-directory all softnic tools sanitized $(UNIT_BIN)
 	@BUILD=$(abspath $(BUILD)) tests/run
 
 # What is committed, not what lies about.

@@ -3,5 +3,5 @@
 .PHONY: compat
 compat:
 	@tests/lib/install-packages
-	@$(MAKE) --no-print-directory all softnic tools
+	@$(MAKE) --no-print-directory all softnic tools sanitized
 	@BUILD=$(abspath $(BUILD)) tests/run --compat

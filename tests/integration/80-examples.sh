@@ -93,6 +93,23 @@ for to in "$DUT4:7000" "[$DUT6]:7000"; do
 done
 stop_pid "$ECHO"
 
+# Its workers are interchangeable: connections go where their packets do.
+spawn_dut echo env -u RSSSHIM_DISABLE "RSSSHIM_CONF=$WORLD_DIR/policy.ini" RSSSHIM_MIGRATE_MODE=epoll \
+	"$BUILD/examples/echo" 7003
+ECHO=$SPAWNED
+wait_port dut 7003
+conns_hold --to "$DUT4:7003" --from "$CLIENT4" --count 500 --numbered >/dev/null
+nic_set queue_cpus="1 0"
+follows() {
+	conns_again >"$WORLD_DIR/again"
+	[ "$(observe --json --listen 7003 "$ECHO" | jq -c '[.aligned, .total]')" = "[500,500]" ]
+}
+ok "echo, mode = epoll: all follow their packets to the other CPU" wait_until 20 follows
+is "$(jq -c '[.ok, .failed]' "$WORLD_DIR/again")" "[500,0]" "echo, mode = epoll: and are answered"
+conns_release
+nic_set queue_cpus="0 1"
+stop_pid "$ECHO"
+
 spawn_dut proxy "$BUILD/examples/proxy" 7001 "$upstream" 9000 "$WORLD_DIR/policy.ini"
 PROXY=$SPAWNED
 wait_port dut 7001

@@ -14,3 +14,16 @@ asan tsan: %: %-build softnic tools
 
 .PHONY: sanitized-unit
 sanitized-unit: $(UNIT_BIN)
+
+# The pool with the library inside: linked, not preloaded, so that the sanitizer's own interceptors
+# come behind our wrappers, and see what goes to the kernel.
+$(BUILD)/pool-within: tests/tools/pool.c $(call obj,$(CALLS_SRC)) $(BUILD)/core.a
+	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) -std=gnu11 $(WARN) $(CFLAGS) -o $@ $^ $(LDFLAGS) \
+		-ldl -l:libinih.a
+
+.PHONY: sanitized asan-pool tsan-pool
+sanitized: asan-pool tsan-pool
+asan-pool tsan-pool: %-pool:
+	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/$* \
+		CFLAGS="-O1 -g -fno-omit-frame-pointer $(SANITIZE_FLAGS_$*)" \
+		LDFLAGS="$(LDFLAGS) $(SANITIZE_FLAGS_$*)" $(BUILD)/$*/pool-within
