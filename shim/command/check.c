@@ -1,5 +1,5 @@
+#include "shim/command/policy_table.h"
 #include "shim/command/verbs.h"
-#include "shim/policy/show.h"
 #include "shim/policy/start.h"
 #include <getopt.h>
 #include <stdio.h>
@@ -9,17 +9,6 @@ static void print_line(void *context, enum log_level level, const char *line)
 {
 	(void)context, (void)level;
 	puts(line);
-}
-
-static void print_entry(const struct policy_entry *entry, void *context)
-{
-	char name[64], value[64], origin[POLICY_PATH_MAX];
-
-	(void)context;
-	policy_show_name(entry, name, sizeof(name));
-	policy_show_value(entry, value, sizeof(value));
-	policy_show_origin(entry, origin, sizeof(origin));
-	printf("%-24s %-24s %s\n", name, value, origin);
 }
 
 /* Returns the number of errors. */
@@ -42,7 +31,7 @@ static unsigned check_file(const char *path, bool show)
 		printf("%s: for a program that runs as root: %s\n", path, wrong);
 	policy_text_release(&text);
 	if (show)
-		policy_visit(&policy, print_entry, NULL);
+		policy_table_print(&policy);
 	return errors;
 }
 

@@ -10,6 +10,8 @@
 	VERB(on, "PID", "turns it on again")                                                       \
 	VERB(stat, "[PID] [--json]", "what the shim did: in that process, or everywhere")          \
 	VERB(top, "[PID] [--interval SECONDS] [--count N]", "the same live; q ends it")            \
+	VERB(explain, "PID [--json]",                                                              \
+	     "by what policy an application goes, what is steered, what not and why")              \
 	VERB(options, "[--ini | --man]", "every key, as a table, a policy file or a manual page")  \
 	VERB(hash, "--key HEX [--transform T] [--fields F] [--remote IP:PORT --local IP:PORT]",    \
 	     "the Toeplitz hash of a flow, or of each line `REMOTE LOCAL` of the input")           \
