@@ -1,12 +1,6 @@
 #include "shim/decide/arrival.h"
 #include <string.h>
 
-static uint32_t big_endian_word(const uint8_t *bytes)
-{
-	return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 |
-	       bytes[3];
-}
-
 void arrival_seal(struct arrival *a)
 {
 	size_t len = a->hash.key_len < RSS_KEY_MAX ? a->hash.key_len : RSS_KEY_MAX;
@@ -31,11 +25,6 @@ static inline struct pair transformed(enum hash_transform transform, uint32_t re
 	return (struct pair){remote ^ (local & mix & ~not_both), local ^ (remote & mix)};
 }
 
-static unsigned address_words(enum flow_family family)
-{
-	return family == FLOW_IPV6 ? 4 : 1;
-}
-
 uint32_t arrival_ports_hash(const struct arrival *a, enum flow_family family, uint16_t remote_port,
 			    uint16_t local_port)
 {
@@ -45,7 +34,7 @@ uint32_t arrival_ports_hash(const struct arrival *a, enum flow_family family, ui
 		return (uint32_t)linear_map_port(&a->learned, family, local_port);
 	if (a->hash.fields[family] != FIELDS_4_TUPLE)
 		return 0;
-	return toeplitz_word(&a->toeplitz, 2 * address_words(family),
+	return toeplitz_word(&a->toeplitz, 2 * flow_address_words(family),
 			     ports.first << 16 | ports.second);
 }
 
@@ -62,7 +51,7 @@ bool arrival_addresses_hash(const struct arrival *a, const struct flow *flow, ui
 {
 	enum flow_family family = flow_family(flow);
 	enum hash_fields fields = a->hash.fields[family];
-	unsigned words = address_words(family);
+	unsigned words = flow_address_words(family);
 	uint32_t h = a->hash.initial;
 
 	if (a->hash.function == HASH_LEARNED)
@@ -71,8 +60,8 @@ bool arrival_addresses_hash(const struct arrival *a, const struct flow *flow, ui
 		return false;
 	for (unsigned i = 0; i < words; i++) {
 		struct pair pair =
-			transformed(a->hash.transform, big_endian_word(flow->remote + 4 * i),
-				    big_endian_word(flow->local + 4 * i));
+			transformed(a->hash.transform, flow_address_word(flow->remote, i),
+				    flow_address_word(flow->local, i));
 
 		h ^= toeplitz_word(&a->toeplitz, i, pair.first) ^
 		     toeplitz_word(&a->toeplitz, words + i, pair.second);

@@ -13,6 +13,7 @@ void port_pick_init(struct port_pick *pick, const uint8_t secret[16])
 {
 	memcpy(pick->secret, secret, sizeof(pick->secret));
 	put(pick->fresh, 0);
+	put(pick->mapped, false);
 	for (unsigned i = 0; i < PORT_PICK_CURSORS; i++)
 		put(pick->cursor[i], 0);
 	for (unsigned i = 0; i < PORT_PICK_MAPS; i++)
@@ -33,23 +34,13 @@ static uint64_t fold(uint64_t a, uint64_t b)
 static uint64_t key_of(const struct port_pick *pick, const struct port_set *set,
 		       const struct flow *flow)
 {
-	const struct port_target *target = set->target;
-	uint64_t range = (uint64_t)set->interval->hi << 48 | (uint64_t)set->interval->lo << 32 |
-			 (uint64_t)set->family << 16 | flow->remote_port;
-	uint64_t home = (uint64_t)set->positions << 32 | (uint64_t)target->parts << 16 |
-			target->part[0].cpu;
-	uint64_t key = fold(range ^ pick->secret[0], home ^ pick->secret[1]);
-	uint64_t remote[2] = {0}, local[2] = {0};
+	uint64_t near = set->identity ^ (uint64_t)flow->remote_port << 48;
+	uint64_t remote[2] = {0}, key;
 
-	if (set->family == FLOW_IPV6) {
-		memcpy(remote, flow->remote, 16);
-		memcpy(local, flow->local, 16);
-		key = fold(key ^ remote[1], local[1] ^ pick->secret[1]);
-	} else {
-		memcpy(remote, flow->remote, 4);
-		memcpy(local, flow->local, 4);
-	}
-	key = fold(key ^ remote[0], local[0] ^ pick->secret[1]);
+	memcpy(remote, flow->remote, set->family == FLOW_IPV6 ? 16 : 4);
+	key = fold(near ^ pick->secret[0], remote[0] ^ pick->secret[1]);
+	if (set->family == FLOW_IPV6)
+		key ^= fold(remote[1] ^ pick->secret[0], near ^ pick->secret[1]);
 	return fold(key ^ pick->secret[0], pick->secret[1]);
 }
 
@@ -82,6 +73,8 @@ static struct port_pick_map *map_find(struct port_pick *pick, uint64_t key)
 {
 	unsigned first = (unsigned)(key >> 16) % PORT_PICK_MAPS / PORT_PICK_WAYS * PORT_PICK_WAYS;
 
+	if (!get(pick->mapped))
+		return NULL;
 	for (unsigned i = first; i < first + PORT_PICK_WAYS; i++) {
 		if (get(pick->map_tag[i]) == tag_of(key))
 			return &pick->map[i];
@@ -112,6 +105,7 @@ static struct port_pick_map *map_claim(struct port_pick *pick, uint64_t key)
 			put(map->empty[i], 0);
 	}
 	atomic_fetch_add_explicit(&pick->fresh, 1, memory_order_relaxed);
+	put(pick->mapped, true);
 	atomic_store_explicit(&pick->map_tag[victim], tag_of(key), memory_order_release);
 	return map;
 }

@@ -35,6 +35,7 @@ struct port_pick {
 	uint64_t secret[2];
 	_Atomic uint64_t fresh;                     /* number of walks begun */
 	_Atomic uint64_t cursor[PORT_PICK_CURSORS]; /* tag << 32 | step; 0: free */
+	_Atomic bool mapped;                        /* there is a map */
 	_Atomic uint32_t map_tag[PORT_PICK_MAPS];   /* 0: free */
 	struct port_pick_map map[PORT_PICK_MAPS];
 };

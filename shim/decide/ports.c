@@ -115,6 +115,32 @@ unsigned port_set_reachable(const struct port_set *set)
 	return reach_of(set, true).in;
 }
 
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+	return (a ^ b) * UINT64_C(0x9e3779b97f4a7c15) ^ b >> 32;
+}
+
+/* What the next questions have in common with this one. */
+static void remember(struct port_set *set, const struct flow *flow)
+{
+	const struct port_target *target = set->target;
+	uint64_t local[2];
+
+	memcpy(set->local, flow->local, sizeof(set->local));
+	memcpy(local, flow->local, sizeof(local));
+	set->identity = mix((uint64_t)set->interval->hi << 48 | (uint64_t)set->interval->lo << 32 |
+				    (uint64_t)set->family << 16,
+			    (uint64_t)set->positions << 32 | (uint64_t)target->parts << 16 |
+				    target->part[0].cpu);
+	set->identity = mix(mix(set->identity, local[0]), local[1]);
+	/* Where the key makes port bits depend on each other, the flow decides which classes are
+	 * out of reach. */
+	set->movable =
+		arrival_remote_apart(set->arrival) && set->space->rank == set->ports->classes.bits;
+	if (set->movable)
+		set->near = set->hash ^ arrival_remote_hash(set->arrival, set->family, flow);
+}
+
 enum port_verdict port_set_init(struct port_set *set, const struct arrival *a,
 				const struct ports *ports, const struct port_target *target,
 				const struct port_range *range, const struct flow *flow)
@@ -128,13 +154,14 @@ enum port_verdict port_set_init(struct port_set *set, const struct arrival *a,
 	set->family = flow_family(flow);
 	set->remote_port = flow->remote_port;
 	set->positions = 0;
+	set->movable = false;
 	if (target->parts == 0 && CPU_COUNT(&target->cpus) == 0)
 		return PORTS_NO_QUEUE;
-	set->addresses = 0;
-	if ((classes->bits || classes->mixed) && !arrival_addresses_hash(a, flow, &set->addresses))
+	set->hash = 0;
+	if ((classes->bits || classes->mixed) && !arrival_addresses_hash(a, flow, &set->hash))
 		return PORTS_HASH_UNKNOWN;
-	set->base = class_of_hash(
-		classes, set->addresses ^ arrival_ports_hash(a, set->family, flow->remote_port, 0));
+	set->hash ^= arrival_ports_hash(a, set->family, flow->remote_port, 0);
+	set->base = class_of_hash(classes, set->hash);
 	space_choose(set, range);
 	bool gaps = false;
 
@@ -155,15 +182,27 @@ enum port_verdict port_set_init(struct port_set *set, const struct arrival *a,
 		set->reciprocal = UINT64_MAX / set->positions + 1;
 		set->reciprocal_of = set->positions;
 	}
+	remember(set, flow);
 	return PORTS_FOUND;
+}
+
+bool port_set_move(struct port_set *set, const struct flow *flow)
+{
+	if (!set->movable || set->family != flow_family(flow) ||
+	    memcmp(set->local, flow->local, sizeof(set->local)) != 0)
+		return false;
+	set->remote_port = flow->remote_port;
+	set->hash = set->near ^ arrival_remote_hash(set->arrival, set->family, flow);
+	set->base = class_of_hash(&set->ports->classes, set->hash);
+	return true;
 }
 
 static int cpu_of_port(const struct port_set *set, uint16_t port)
 {
-	uint32_t hash = set->addresses;
+	uint32_t adds = arrival_ports_hash(set->arrival, set->family, set->remote_port, port) ^
+			arrival_ports_hash(set->arrival, set->family, set->remote_port, 0);
 
-	hash ^= arrival_ports_hash(set->arrival, set->family, set->remote_port, port);
-	return arrival_of_hash(set->arrival, hash).cpu;
+	return arrival_of_hash(set->arrival, set->hash ^ adds).cpu;
 }
 
 uint16_t port_set_at(const struct port_set *set, uint32_t position)

@@ -54,12 +54,17 @@ struct port_set {
 	const struct port_interval *interval;
 	enum flow_family family;
 	uint16_t remote_port;
-	uint16_t base;       /* class of the flow with port 0 */
-	uint32_t addresses;  /* what of the hash the ports do not change */
+	uint32_t hash;       /* of the flow with local port 0 */
+	uint16_t base;       /* the class of that */
 	bool one_by_one;     /* positions are ports of the range, each to be checked */
 	uint32_t positions;  /* at most 65536; 0 unless PORTS_FOUND */
 	uint64_t reciprocal; /* 2^64 / positions, rounded up: remainders without a division */
 	uint32_t reciprocal_of;
+	uint64_t identity; /* of all that was asked but for the remote side */
+	/* For port_set_move(). */
+	bool movable;
+	uint32_t near; /* what of the hash does not come from the remote side */
+	uint8_t local[16];
 	/* symmetric-or-xor only, kept for the next question about the same remote port. */
 	const struct ports *space_of;
 	enum flow_family space_family;
@@ -79,6 +84,10 @@ void port_range_init(struct port_range *range, const struct ports *ports, uint16
 enum port_verdict port_set_init(struct port_set *set, const struct arrival *a,
 				const struct ports *ports, const struct port_target *target,
 				const struct port_range *range, const struct flow *flow);
+
+/* The same question about a flow with another remote side, in a fraction of the time. False where
+ * more than that differs, or where it changes more: then port_set_init() is to be asked. */
+bool port_set_move(struct port_set *set, const struct flow *flow);
 
 /* The port at a position, or 0. */
 uint16_t port_set_at(const struct port_set *set, uint32_t position);

@@ -27,3 +27,11 @@ static inline uint32_t toeplitz_word(const struct toeplitz *t, unsigned index, u
 	       n[3][word >> 16 & 15] ^ n[4][word >> 12 & 15] ^ n[5][word >> 8 & 15] ^
 	       n[6][word >> 4 & 15] ^ n[7][word & 15];
 }
+
+/* The same for a word whose low half is 0. */
+static inline uint32_t toeplitz_high_half(const struct toeplitz *t, unsigned index, uint16_t half)
+{
+	const uint32_t(*n)[16] = t->nibble + 8 * index;
+
+	return n[0][half >> 12] ^ n[1][half >> 8 & 15] ^ n[2][half >> 4 & 15] ^ n[3][half & 15];
+}

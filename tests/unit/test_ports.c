@@ -218,6 +218,47 @@ Test(ports, rank_deficient_keys)
 	cr_assert(unreachable > 0 && unreachable < asked);
 }
 
+/* A set that is moved to another remote side holds exactly the ports of a new one. */
+Test(ports, moved_to_other_remotes)
+{
+	uint64_t state = 11;
+	unsigned moved = 0;
+
+	for (unsigned round = 0; round < 12; round++) {
+		unsigned n = random_below(&state, 7);
+		struct port_target target;
+		struct flow first = {0};
+		cpu_set_t cpus;
+
+		random_nic(&state, sizes[n], queues[random_below(&state, 8)], 4);
+		if (round % 3 == 0)
+			nic.hash.transform = (enum hash_transform)(round / 3 % 3);
+		if (round % 5 == 0)
+			nic.hash.fields[0] = nic.hash.fields[1] = FIELDS_ADDRESSES;
+		ports_init(&ports, &nic);
+		random_range(&state, round);
+		CPU_ZERO(&cpus);
+		CPU_SET(random_below(&state, 4), &cpus);
+		port_target_init(&target, &ports, &cpus);
+		for (unsigned i = 0; i < 8; i++) {
+			struct flow flow = random_flow(&state, i / 4 ? AF_INET6 : AF_INET);
+			enum port_verdict verdict = PORTS_FOUND;
+
+			if (i % 4 == 0)
+				first = flow;
+			else if (i % 4 < 3)
+				memcpy(flow.local, first.local, sizeof(flow.local));
+			if (!port_set_move(&set, &flow) || i == 0)
+				verdict = port_set_init(&set, &nic, &ports, &target, &range, &flow);
+			else
+				moved++;
+			reference_ports(truth, &nic, flow);
+			expect_exact(verdict, &cpus);
+		}
+	}
+	cr_expect_gt(moved, 15, "%u", moved);
+}
+
 Test(ports, addresses_only)
 {
 	uint64_t state = 7;
