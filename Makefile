@@ -52,6 +52,8 @@ help:
 		lab "the tests in a virtual machine with a real RSS driver" \
 		compat "outside suites with and without the shim" \
 		fuzz "the fuzzers, 20 s each" \
+		asan "tests with the address and undefined-behaviour sanitizers" \
+		tsan "tests with the thread sanitizer" \
 		install "library, command, headers, pages into DESTDIR and PREFIX ($(PREFIX))" \
 		uninstall "takes that away" \
 		clean "removes $(BUILD)"

@@ -92,14 +92,15 @@ static int from_ready(struct attempt *attempt)
 
 	errno = EAGAIN;
 	for (unsigned i = 0; i < ready.count && is_empty(result);) {
-		if (ready.member[i].group != number) {
+		const struct ready_member member = ready.member[i];
+		if (member.group != number) {
 			i++;
 			continue;
 		}
-		result = from_member(attempt, ready.member[i].slot);
+		result = from_member(attempt, member.slot);
 		if (is_empty(result)) {
-			slot_add(&attempt->empty, ready.member[i].slot);
-			ready_remove(i);
+			slot_add(&attempt->empty, member.slot);
+			ready_remove(member);
 		}
 	}
 	return result;

@@ -25,6 +25,7 @@ extern __thread struct ready ready;
 bool ready_add(struct ready_member member);
 /* Before the next wait: what is level-triggered will be reported again. */
 void ready_forget_levels(void);
-void ready_remove(unsigned at);
+/* Nothing where it is not there. */
+void ready_remove(struct ready_member member);
 /* Of that group's, one in a slot of the set comes first from now on. False: there is none. */
 bool ready_prefer(uint16_t group, const struct slot_set *slots);

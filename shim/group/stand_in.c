@@ -63,8 +63,9 @@ static bool open_instance(void)
 	int epfd = own_fd((int)sys(SYS_epoll_create1, 0));
 	if (epfd < 0)
 		return false;
-	instance.watch = watch_open_private(epfd);
-	if (instance.watch < 0 || !has_key || pthread_setspecific(at_thread_end, &instance)) {
+	bool ends = has_key && !pthread_setspecific(at_thread_end, &instance);
+	instance.watch = ends ? watch_open_private(epfd) : -1;
+	if (instance.watch < 0) {
 		own_fd_close(epfd);
 		return false;
 	}
@@ -156,9 +157,11 @@ bool stand_in_claim(const struct group *group, int fd)
 {
 	struct pollfd poll = {.fd = fd, .events = POLLIN};
 	struct timespec now = {0};
-	int nobody = 0;
+	int holder = 0;
 
-	if (!atomic_compare_exchange_strong(&group->ledger->accepting, &nobody, self_tid()))
+	/* A handler that jumped out of accept() has left this thread's own claim behind. */
+	if (!atomic_compare_exchange_strong(&group->ledger->accepting, &holder, self_tid()) &&
+	    holder != self_tid())
 		return false;
 	if (sys(SYS_ppoll, &poll, 1, &now, NULL, 0) == 1)
 		return true;

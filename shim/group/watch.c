@@ -23,6 +23,7 @@ static struct watch watches[WATCHES_MAX];
 _Atomic int watch_exists;
 static __thread int thread_watch; /* number + 1 of the instance this thread last waited on */
 
+/* Under self_lock(). */
 static int watch_new(int epfd, bool private)
 {
 	for (int i = 0; i < WATCHES_MAX; i++) {
@@ -420,7 +421,12 @@ void watch_thread_moved(void)
 
 int watch_open_private(int epfd)
 {
-	return watch_new(epfd, true);
+	struct self_guard guard;
+
+	self_lock(&guard);
+	int number = watch_new(epfd, true);
+	self_unlock(&guard);
+	return number;
 }
 
 bool watch_has(unsigned number, int fd, int listener)

@@ -1,16 +1,22 @@
 # The same code with the compiler's sanitizers in it, in a directory of its own, and what runs it.
-SANITIZE_FLAGS_asan = -fsanitize=address,undefined -fno-sanitize-recover=undefined
-SANITIZE_FLAGS_tsan = -fsanitize=thread
+SANITIZE_asan = -fsanitize=address,undefined -fno-sanitize-recover=undefined
+SANITIZE_tsan = -fsanitize=thread
+SANITIZE_MAKE = $(MAKE) --no-print-directory -s BUILD=$(BUILD)/$(1) \
+	CFLAGS="-O1 -g -fno-omit-frame-pointer -Wno-format-truncation $(SANITIZE_$(1))" \
+	LDFLAGS="$(LDFLAGS) $(SANITIZE_$(1))"
 
-.PHONY: asan tsan asan-build tsan-build
-asan-build tsan-build: %-build:
-	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/$* \
-		CFLAGS="-O1 -g -fno-omit-frame-pointer $(SANITIZE_FLAGS_$*)" \
-		LDFLAGS="$(LDFLAGS) $(SANITIZE_FLAGS_$*)" all sanitized-unit
+.PHONY: asan tsan asan-library tsan-library asan-unit tsan-unit
+asan-library tsan-library: %-library:
+	@$(call SANITIZE_MAKE,$*) $(BUILD)/$*/librssshim.so
 
-asan tsan: %: %-build softnic tools
+asan-unit:
+	@$(call SANITIZE_MAKE,asan) sanitized-unit
+tsan-unit:
+
+asan tsan: %: %-library %-unit softnic tools behaviour
 	@BUILD=$(abspath $(BUILD)) tests/sanitize/unit $*
 	@BUILD=$(abspath $(BUILD)) tests/sanitize/servers $*
+	@BUILD=$(abspath $(BUILD)) tests/sanitize/behaviour $*
 
 .PHONY: sanitized-unit
 sanitized-unit: $(UNIT_BIN)
