@@ -79,22 +79,23 @@ int socket_incoming_cpu(int fd)
  * ones only beside the addresses that IP_PKTINFO asks for. */
 static uint32_t interface_of_ipv4(int fd)
 {
-	struct {
-		struct cmsghdr header;
-		struct in_pktinfo info;
-	} packet = {0};
+	char packet[CMSG_SPACE(sizeof(struct in_pktinfo))];
+	struct in_pktinfo info = {.ipi_ifindex = 0};
+	struct cmsghdr header;
 	socklen_t length = sizeof(packet);
 	int wanted = socket_get_int(fd, IPPROTO_IP, IP_PKTINFO, -1);
 
 	if (wanted < 0 || (!wanted && socket_set_int(fd, IPPROTO_IP, IP_PKTINFO, 1)))
 		return 0;
-	int error = socket_get(fd, IPPROTO_IP, IP_PKTOPTIONS, &packet, &length);
+	int error = socket_get(fd, IPPROTO_IP, IP_PKTOPTIONS, packet, &length);
 	if (!wanted)
 		socket_set_int(fd, IPPROTO_IP, IP_PKTINFO, 0);
-	if (error || length < sizeof(packet) || packet.header.cmsg_type != IP_PKTINFO ||
-	    packet.info.ipi_ifindex < 0)
+	if (error || length < CMSG_LEN(sizeof(info)))
 		return 0;
-	return (uint32_t)packet.info.ipi_ifindex;
+	memcpy(&header, packet, sizeof(header));
+	if (header.cmsg_type == IP_PKTINFO)
+		memcpy(&info, packet + CMSG_LEN(0), sizeof(info));
+	return info.ipi_ifindex > 0 ? (uint32_t)info.ipi_ifindex : 0;
 }
 
 uint32_t socket_interface(int fd)

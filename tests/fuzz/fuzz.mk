@@ -8,13 +8,20 @@ FUZZ_SRC     := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BIN     := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
 FUZZ_CORE    := $(patsubst %.c,$(BUILD)/fuzz/%.o,$(CORE_SRC))
 
-$(FUZZ_CORE): $(BUILD)/fuzz/%.o: %.c
+# The command's own parts, for targets that show what they read.
+FUZZ_COMMAND := $(patsubst %.c,$(BUILD)/fuzz/%.o,$(filter-out %/main.c,$(COMMAND_SRC)))
+
+$(FUZZ_CORE) $(FUZZ_COMMAND): $(BUILD)/fuzz/%.o: %.c
 	@mkdir -p $(@D)
 	$(FUZZ_CC) $(CPPFLAGS) $(SHIM_CFLAGS) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link -c -o $@ $<
 
-$(FUZZ_BIN): $(BUILD)/fuzz/%: tests/fuzz/%.c $(FUZZ_CORE)
+$(BUILD)/fuzz/command.a: $(FUZZ_COMMAND)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(FUZZ_BIN): $(BUILD)/fuzz/%: tests/fuzz/%.c $(FUZZ_CORE) $(BUILD)/fuzz/command.a
 	$(FUZZ_CC) $(CPPFLAGS) -std=gnu11 $(WARN) $(FUZZ_CFLAGS) -Wno-missing-prototypes -fsanitize=fuzzer \
-		-o $@ $< $(FUZZ_CORE) $(LDFLAGS) -linih
+		-o $@ $< $(BUILD)/fuzz/command.a $(FUZZ_CORE) $(LDFLAGS) -linih
 
 .PHONY: fuzz
 fuzz: $(FUZZ_BIN)

@@ -86,7 +86,7 @@ new=$(cat "$WORLD_DIR/nginx.pid")
 is "$("$RSSSHIM" stat "$new" --json | jq -c "[.state, (.processes | index($old) != null)]")" '["off",true]' \
 	"the upgraded nginx is the same application, and still off"
 kill -WINCH "$old"
-wait_ready 2 "$NGINX_PID"
+sleep 0.5
 kill -QUIT "$old"
 NGINX_PID=$new
 load 1
@@ -98,7 +98,7 @@ is "$(stat .state)" '"steering"' "until it is switched on"
 # --- what dies
 "$RSSSHIM" top "$NGINX_PID" --interval 0.3 >"$WORLD_DIR/frames" &
 top=$!
-wait_ready 2 "$NGINX_PID"
+sleep 0.5
 kill -9 "$(pgrep -P "$NGINX_PID" | head -1)"
 sleep 1
 ok "top goes on after a worker was killed" kill -0 $top
