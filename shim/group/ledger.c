@@ -98,7 +98,7 @@ struct ledger_claim ledger_claim(struct ledger *ledger, int pid, int tid)
 		uint32_t claim = atomic_fetch_add(&watch->claim, 1) + 1;
 		watch->pid = pid;
 		watch->tid = tid;
-		watch->suspect = 0;
+		watch->moved_ms = 0;
 		for (int w = 0; w < SLOTS_WORDS; w++)
 			watch->home[w] = 0;
 		watch->state = LEDGER_WATCH_LIVE;
@@ -127,14 +127,22 @@ void ledger_release(struct ledger *ledger, struct ledger_claim claim)
 	ledger_changed(ledger);
 }
 
+void ledger_moved(struct ledger *ledger, struct ledger_claim claim, uint64_t now_ms)
+{
+	struct ledger_watch *watch = claimed(ledger, claim);
+
+	if (watch)
+		atomic_store_explicit(&watch->moved_ms, now_ms, memory_order_relaxed);
+}
+
 bool ledger_report(struct ledger *ledger, struct ledger_claim claim, int tid,
-		   const struct slot_set *home)
+		   const struct slot_set *home, uint64_t now_ms)
 {
 	struct ledger_watch *watch = claimed(ledger, claim);
 
 	if (!watch)
 		return false;
-	watch->progress++;
+	watch->moved_ms = now_ms;
 	if (watch->tid != tid)
 		watch->tid = tid;
 	struct slot_set had = home_of(watch);
@@ -196,34 +204,41 @@ static bool holds_waiting(const struct ledger_watch *watch, const struct slot_se
 	return both;
 }
 
-/* True the second time in a row that connections wait at its slots while it did not move: a worker
- * that merely sleeps wakes up more often than this is called. */
-static bool is_stuck(struct ledger_watch *watch, const struct slot_set *waiting)
+/* In how many milliseconds a worker will have to be taken for stuck, unless it moves: 0 now. */
+static unsigned until_stuck(const struct ledger_watch *watch, uint64_t now_ms,
+			    const struct ledger_eyes *eyes)
 {
-	uint32_t progress = watch->progress;
-	bool suspect = watch->suspect && watch->seen_progress == progress;
+	uint64_t moved = watch->moved_ms, still = now_ms > moved ? now_ms - moved : 0;
 
-	watch->suspect = holds_waiting(watch, waiting);
-	watch->seen_progress = progress;
-	return suspect && watch->suspect;
+	if (still < LEDGER_RESTS_MS)
+		return (unsigned)(LEDGER_RESTS_MS - still);
+	if (still >= LEDGER_RUNS_MS || !eyes->runs(watch->pid, watch->tid))
+		return 0;
+	return (unsigned)(LEDGER_RUNS_MS - still);
 }
 
-struct slot_set ledger_check(struct ledger *ledger, const struct slot_set *waiting,
-			     bool (*alive)(int pid, int tid))
+struct slot_set ledger_check(struct ledger *ledger, const struct slot_set *waiting, uint64_t now_ms,
+			     const struct ledger_eyes *eyes, unsigned *again_ms)
 {
 	struct slot_set watched, left = *waiting;
 	bool changed = false;
 
+	*again_ms = LEDGER_LOOK_MS;
 	for (int i = 0; i < LEDGER_WATCHES_MAX; i++) {
 		struct ledger_watch *watch = &ledger->watch[i];
 		uint32_t state = watch->state, next = state;
 
 		if (state != LEDGER_WATCH_LIVE && state != LEDGER_WATCH_STUCK)
 			continue;
-		if (!alive(watch->pid, watch->tid))
+		if (!eyes->lives(watch->pid, watch->tid)) {
 			next = LEDGER_WATCH_FREE;
-		else if (state == LEDGER_WATCH_LIVE && is_stuck(watch, waiting))
-			next = LEDGER_WATCH_STUCK;
+		} else if (state == LEDGER_WATCH_LIVE && holds_waiting(watch, waiting)) {
+			unsigned left_ms = until_stuck(watch, now_ms, eyes);
+			if (!left_ms)
+				next = LEDGER_WATCH_STUCK;
+			else if (left_ms < *again_ms)
+				*again_ms = left_ms;
+		}
 		/* Its own thread may be changing it right now: then that holds. */
 		if (next != state)
 			changed |= atomic_compare_exchange_strong(&watch->state, &state, next);

@@ -13,7 +13,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 
-#define LEDGER_ABI         2
+#define LEDGER_ABI         3
 #define LEDGER_WATCHES_MAX 512
 
 /* How connections come to a worker on their CPU: the first that the kernel allows. */
@@ -40,11 +40,10 @@ enum ledger_watch_state {
 /* One epoll instance (or its stand-in) that the group's listeners are watched with. */
 struct ledger_watch {
 	_Atomic uint32_t state;
-	_Atomic uint32_t progress; /* raised by its thread each time around */
-	_Atomic uint32_t claim;    /* raised by each claim */
+	_Atomic uint32_t claim; /* raised by each claim */
 	_Atomic int32_t pid, tid;
+	_Atomic uint64_t moved_ms; /* when its thread last came around to wait */
 	_Atomic uint64_t home[SLOTS_WORDS];
-	_Atomic uint32_t suspect, seen_progress; /* of the last ledger_check() */
 } __attribute__((aligned(64)));
 
 struct ledger {
@@ -59,7 +58,7 @@ struct ledger {
 	_Atomic uint32_t stand_aside; /* for good: the application steers its sockets itself */
 	_Atomic uint32_t suspended; /* the application ended its listening, the members' with it */
 	_Atomic uint32_t member_base, common_base, common_count;
-	_Atomic uint64_t checked_ms; /* when somebody last looked for dead and stuck workers */
+	_Atomic uint64_t look_ms; /* when somebody shall look for dead and stuck workers again */
 	_Atomic uint32_t looks;
 	_Atomic int accepting; /* thread inside accept() of a blocking common socket; 0: none */
 
@@ -93,22 +92,41 @@ struct ledger_claim {
 /* Claims an entry for this thread; watch is -1 where all are in use. */
 struct ledger_claim ledger_claim(struct ledger *ledger, int pid, int tid);
 void ledger_release(struct ledger *ledger, struct ledger_claim claim);
-/* Still alive: moved, and waited on by that thread. Says which slots the thread is home to where
- * that differs; revives a stuck entry. Returns false once the claim is lost. */
+/* Came around at that time, CLOCK_MONOTONIC in milliseconds: a store. */
+void ledger_moved(struct ledger *ledger, struct ledger_claim claim, uint64_t now_ms);
+/* The same, waited on by that thread. Says which slots the thread is home to where that differs;
+ * revives a stuck entry. Returns false once the claim is lost. */
 bool ledger_report(struct ledger *ledger, struct ledger_claim claim, int tid,
-		   const struct slot_set *home);
+		   const struct slot_set *home, uint64_t now_ms);
 
 /* Slots that a live, moving worker is home to. */
 void ledger_watched(const struct ledger *ledger, struct slot_set *watched);
 void ledger_steer_input(const struct ledger *ledger, struct steer_input *input);
 void ledger_gate(const struct ledger *ledger, struct steer_gate *gate);
 
+/* What is known of a thread. */
+struct ledger_eyes {
+	bool (*lives)(int pid, int tid);
+	/* It runs, or would if it were given a CPU; also where that cannot be known. */
+	bool (*runs)(int pid, int tid);
+};
+
+/* A worker at whose slots connections wait is stuck once it has not come around for that long.
+ * Sleeping ones wake up every LEDGER_SLEEP_MS, so one that rests for longer rests somewhere else;
+ * one that runs may be busy, or kept from a CPU that is. Nobody's connections shall wait for more
+ * than a second. */
+#define LEDGER_SLEEP_MS 200
+#define LEDGER_RESTS_MS 500
+#define LEDGER_RUNS_MS  900
+/* The time between two looks while nothing is suspected. */
+#define LEDGER_LOOK_MS 400
+
 /* One look at the workers. waiting: slots whose queue holds connections at this moment.
- * Frees the entries of threads that are gone (alive says so), marks those stuck that did not move
- * since a connection was already waiting at the look before.
- * Returns the slots whose waiting connections nobody moving is home to. */
-struct slot_set ledger_check(struct ledger *ledger, const struct slot_set *waiting,
-			     bool (*alive)(int pid, int tid));
+ * Frees the entries of threads that are gone, marks those that are stuck, and says in *again_ms how
+ * soon the next look is due. Returns the slots whose waiting connections nobody moving is home to.
+ */
+struct slot_set ledger_check(struct ledger *ledger, const struct slot_set *waiting, uint64_t now_ms,
+			     const struct ledger_eyes *eyes, unsigned *again_ms);
 
 /* Whether connections are steered to members at all at the moment. */
 static inline bool ledger_is_steering(const struct ledger *ledger)

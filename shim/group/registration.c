@@ -1,13 +1,14 @@
 #include "shim/group/registration.h"
 #include "shim/group/mark.h"
+#include "shim/kernel/procfs.h"
 #include "shim/kernel/sys.h"
+#include "shim/process/machine.h"
 #include "shim/process/own_fd.h"
 #include "shim/process/self.h"
 #include <errno.h>
 #include <stddef.h>
 
 /* Every so many looks the application's sockets are counted anew: a dump over netlink. */
-#define LOOK_MS       400
 #define RECOUNT_LOOKS 16
 
 static struct registration registrations[REGISTRATIONS_MAX];
@@ -104,22 +105,23 @@ void registration_take_out(struct registration *reg, int epfd, const struct grou
 }
 
 /* Only what could be added counts as home. */
-static void tell_ledger(struct registration *reg, struct ledger *ledger, bool inherited)
+static void tell_ledger(struct registration *reg, struct ledger *ledger, bool inherited,
+			uint64_t now_ms)
 {
 	int tid = self_tid();
 
 	/* The entry that a child of a fork inherits is its parent's. */
-	if (!inherited && ledger_report(ledger, reg->claim, tid, &reg->added))
+	if (!inherited && ledger_report(ledger, reg->claim, tid, &reg->added, now_ms))
 		return;
 	reg->claim.watch = -1;
 	if (!slots_empty(&reg->added)) {
 		reg->claim = ledger_claim(ledger, self_pid(), tid);
-		ledger_report(ledger, reg->claim, tid, &reg->added);
+		ledger_report(ledger, reg->claim, tid, &reg->added, now_ms);
 	}
 }
 
 void registration_settle(struct registration *reg, int epfd, struct group *group,
-			 const struct slot_set *home)
+			 const struct slot_set *home, uint64_t now_ms)
 {
 	bool inherited = reg->epoch != self_epoch();
 	bool renew = inherited || atomic_exchange(&reg->rearmed, 0) ||
@@ -140,7 +142,7 @@ void registration_settle(struct registration *reg, int epfd, struct group *group
 		control(epfd, EPOLL_CTL_ADD, group->door, EPOLLIN | EPOLLEXCLUSIVE, door);
 		reg->has_door = true;
 	}
-	tell_ledger(reg, group->ledger, inherited);
+	tell_ledger(reg, group->ledger, inherited, now_ms);
 	reg->settled_events = reg->events;
 	reg->settled_data = reg->data;
 }
@@ -168,19 +170,26 @@ int registration_put_listener(struct registration *reg, int epfd)
 }
 
 /* The entry of a process of another pid name space looks dead: it takes it back the next time. */
-static bool is_alive(int pid, int tid)
+static bool lives(int pid, int tid)
 {
 	return sys(SYS_tgkill, pid, tid, 0) != -ESRCH;
 }
 
+static bool runs(int pid, int tid)
+{
+	return thread_runs(machine_sources()->proc, pid, tid);
+}
+
 struct slot_set registration_look(struct registration *reg, struct group *group, uint64_t now_ms)
 {
+	static const struct ledger_eyes eyes = {.lives = lives, .runs = runs};
 	struct ledger *ledger = group->ledger;
-	uint64_t last = ledger->checked_ms;
-	struct slot_set waiting;
+	uint64_t due = ledger->look_ms;
+	unsigned again_ms;
 
-	if (now_ms - last < LOOK_MS ||
-	    !atomic_compare_exchange_strong(&ledger->checked_ms, &last, now_ms))
+	/* Nobody sets it further ahead: then it is no time of ours. */
+	if ((now_ms < due && due - now_ms <= LEDGER_LOOK_MS) ||
+	    !atomic_compare_exchange_strong(&ledger->look_ms, &due, now_ms + LEDGER_LOOK_MS))
 		return reg->draining;
 	if (++ledger->looks % RECOUNT_LOOKS == 0)
 		group_recount(group);
@@ -188,8 +197,11 @@ struct slot_set registration_look(struct registration *reg, struct group *group,
 	int accepting = ledger->accepting;
 	if (accepting && sys(SYS_tkill, accepting, 0) == -ESRCH)
 		atomic_compare_exchange_strong(&ledger->accepting, &accepting, 0);
-	waiting = group_waiting(group);
-	return ledger_check(ledger, &waiting, is_alive);
+	struct slot_set waiting = group_waiting(group);
+	struct slot_set left = ledger_check(ledger, &waiting, now_ms, &eyes, &again_ms);
+	if (again_ms < LEDGER_LOOK_MS)
+		ledger->look_ms = now_ms + again_ms;
+	return left;
 }
 
 void registration_strip(struct registration *reg, int epfd, struct group *group)

@@ -40,7 +40,7 @@ bool registration_is_changed(const struct registration *reg);
 
 /* Makes the instance hold exactly the members of home, tells the ledger. Under self_lock(). */
 void registration_settle(struct registration *reg, int epfd, struct group *group,
-			 const struct slot_set *home);
+			 const struct slot_set *home, uint64_t now_ms);
 /* Another one of the group does that: this holds none of them. Under self_lock(). */
 void registration_yield(struct registration *reg, int epfd, struct group *group);
 /* In a private instance: registers the listener itself, for one thread to wake up at a time.

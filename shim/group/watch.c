@@ -11,10 +11,6 @@
 #include "shim/process/self.h"
 #include <stddef.h>
 
-/* How long a thread sleeps at most: less than ledger looks are apart, so that a thread that did not
- * move between two looks is not merely asleep. */
-#define SLEEP_MS 200
-
 /* A thread that waits where another one did takes the instance over; when that goes on, the
  * instance is shared by a pool, and nobody's home. */
 #define TAKEOVERS_MAX 8
@@ -147,10 +143,13 @@ static void settle(struct watch *watch, struct registration *reg, const cpu_set_
 	if (watch->takeovers < TAKEOVERS_MAX && group_is_steering(group))
 		home = home_of(group, mask);
 	group_follow_nics(group);
-	registration_settle(reg, watch->epfd, group, &home);
+	registration_settle(reg, watch->epfd, group, &home, now);
 	reg->draining = registration_look(reg, group, now);
 	if (!slots_empty(&reg->draining))
 		watch->draining = 1;
+	/* A suspect is looked at again sooner. */
+	if (group->ledger->look_ms < watch->next_ms)
+		watch->next_ms = group->ledger->look_ms;
 	group_publish_if_changed(group);
 }
 
@@ -203,6 +202,7 @@ static void maintain(struct watch *watch, uint64_t now)
 	}
 	watch->dirty = watch->draining = 0;
 	machine_follow(now);
+	watch->next_ms = now + LEDGER_SLEEP_MS;
 	remove_gone(watch, now);
 	for (struct registration *reg = watch->first; reg; reg = reg->next) {
 		if (is_oldest(reg))
@@ -210,7 +210,6 @@ static void maintain(struct watch *watch, uint64_t now)
 		else
 			registration_yield(reg, watch->epfd, listener_group(reg->listener));
 	}
-	watch->next_ms = now + SLEEP_MS;
 	self_unlock(&guard);
 }
 
@@ -225,6 +224,15 @@ static bool is_changed(struct watch *watch)
 	return changed;
 }
 
+/* Tells the siblings that this thread comes around. */
+static void say_moved(struct watch *watch, uint64_t now)
+{
+	for (const struct registration *reg = watch->first; reg; reg = reg->next)
+		if (reg->claim.watch >= 0)
+			ledger_moved(listener_group(reg->listener)->ledger, reg->claim, now);
+	watch->said_ms = now;
+}
+
 bool watch_begin(struct watch *watch, uint64_t now)
 {
 	thread_watch = (int)(watch - watches) + 1;
@@ -233,6 +241,8 @@ bool watch_begin(struct watch *watch, uint64_t now)
 		watch->next_ms = 0;
 	if (now >= watch->next_ms || watch->tid != self_tid())
 		maintain(watch, now);
+	else if (now != watch->said_ms)
+		say_moved(watch, now);
 	return watch->draining;
 }
 

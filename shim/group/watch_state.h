@@ -13,6 +13,7 @@ struct watch {
 	_Atomic uint32_t lost;        /* private, and a listener is gone: who waits is to return */
 	_Atomic uint32_t takeovers;   /* how often another thread waited on it than before */
 	_Atomic uint64_t next_ms;     /* when to look after it again */
+	_Atomic uint64_t said_ms;     /* when the ledgers were told last that its thread moves */
 	_Atomic uint32_t draining;    /* some registration has slots to drain */
 	_Atomic uint32_t has_oneshot; /* some registration has EPOLLONESHOT */
 	struct registration *_Atomic first;

@@ -124,6 +124,9 @@ static int slice_of(const struct watch *watch, uint64_t now_ms, int64_t left_ms)
 {
 	int64_t slice = (int64_t)(watch->next_ms - now_ms);
 
+	/* Another thread may want it looked after at once. */
+	if (slice < 0)
+		slice = 0;
 	return (int)(left_ms < 0 || left_ms > slice ? slice : left_ms);
 }
 

@@ -280,3 +280,19 @@ int cpu_set_single(const cpu_set_t *cpus)
 
 	return first >= 0 && cpu_set_next(cpus, first + 1) < 0 ? first : -1;
 }
+
+bool thread_runs(int proc, int pid, int tid)
+{
+	struct path path = path_of("");
+	char text[64];
+
+	path_add_number(&path, (unsigned)pid);
+	path_add(&path, "/task/");
+	path_add_number(&path, (unsigned)tid);
+	path_add(&path, "/stat");
+	/* "7 (name) R ...": the name may hold anything, and is at most 15 bytes long. */
+	if (procfs_read_at(proc, &path, text, sizeof(text)) < 0)
+		return true;
+	const char *end = strrchr(text, ')');
+	return !end || end[1] != ' ' || end[2] == 'R' || !end[2];
+}

@@ -49,6 +49,9 @@ bool cpu_mask_parse(const char *text, size_t len, cpu_set_t *cpus);
 /* Decimal, with an optional sign, up to the end or white space. */
 bool number_parse(const char *text, size_t len, long *value);
 
+/* Whether a thread runs or waits for nothing but a CPU; true also where /proc does not tell. */
+bool thread_runs(int proc, int pid, int tid);
+
 /* The only CPU of a set; -1: none, or several. */
 int cpu_set_single(const cpu_set_t *cpus);
 /* The lowest CPU from `from` on; -1: none. */

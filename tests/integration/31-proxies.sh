@@ -7,8 +7,7 @@
 . "$(dirname "$0")/../lib/bench.sh"
 
 ONLY=${1:-}
-# All at once: more keep a worker of two busy CPUs from moving for so long that it counts as stuck.
-COUNT=${COUNT:-1000}
+COUNT=${COUNT:-2000} # all at once
 LIB=$(cd "$(dirname "$0")/../lib" && pwd)
 world_up clients=4 upstreams=2 ${WORLD:-}
 world_conf >"$WORLD_DIR/policy.ini"

@@ -170,7 +170,7 @@ static void expect_order(struct group *group)
 		struct slot_set home = {0};
 		slot_add(&home, slot);
 		/* Only one is watched, so this CPU's connections come to it, near or not. */
-		cr_assert(ledger_report(group->ledger, claim, getpid(), &home));
+		cr_assert(ledger_report(group->ledger, claim, getpid(), &home, 0));
 		cr_assert_eq(group_publish(group), 0);
 		int client = socket(AF_INET, SOCK_STREAM, 0);
 		cr_assert_eq(connect(client, (void *)&in, sizeof(in)), 0);
@@ -350,7 +350,7 @@ Test(group, the_next_best_way)
 	struct ledger_claim claim = ledger_claim(group->ledger, getpid(), getpid());
 	struct slot_set home = {0};
 	slot_add(&home, 2);
-	ledger_report(group->ledger, claim, getpid(), &home);
+	ledger_report(group->ledger, claim, getpid(), &home, 0);
 	group_publish_if_changed(group);
 	for (unsigned s = 0; s < MEMBERS; s++)
 		cr_expect_eq(socket_incoming_cpu(group->member[s]), s == 2 ? 2 : -1);

@@ -14,12 +14,21 @@
 
 static struct ledger *ledger;
 static int ledger_fd;
-static int dead_pid; /* of whom dead_or_alive() says that they are gone */
+static int dead_pid;    /* of whom lives() says that they are gone */
+static int running_pid; /* of whom runs() says that they do */
+static uint64_t now;
+static unsigned again_ms; /* of the last look */
 
-static bool dead_or_alive(int pid, int tid)
+static bool lives(int pid, int tid)
 {
 	(void)tid;
 	return pid != dead_pid;
+}
+
+static bool runs(int pid, int tid)
+{
+	(void)tid;
+	return pid == running_pid;
 }
 
 static struct slot_set slots(int first, int second)
@@ -39,7 +48,8 @@ static void start(void)
 {
 	static const uint16_t cpus[SLOTS] = {4, 2, 9, 700};
 
-	dead_pid = 0;
+	dead_pid = running_pid = 0;
+	now = 1000000;
 	ledger_fd = ledger_create(&ledger, 33, SLOTS, cpus);
 	cr_assert_geq(ledger_fd, 0);
 }
@@ -50,7 +60,7 @@ static struct ledger_claim worker(int pid, int slot)
 	struct ledger_claim claim = ledger_claim(ledger, pid, pid);
 
 	cr_assert_geq(claim.watch, 0);
-	cr_assert(ledger_report(ledger, claim, pid, &home));
+	cr_assert(ledger_report(ledger, claim, pid, &home, now));
 	return claim;
 }
 
@@ -64,7 +74,9 @@ static bool is_watched(unsigned slot)
 
 static struct slot_set look(struct slot_set waiting)
 {
-	return ledger_check(ledger, &waiting, dead_or_alive);
+	static const struct ledger_eyes eyes = {.lives = lives, .runs = runs};
+
+	return ledger_check(ledger, &waiting, now, &eyes, &again_ms);
 }
 
 TestSuite(ledger, .init = start);
@@ -118,23 +130,23 @@ Test(ledger, claim_report_release)
 	struct ledger_claim claim = ledger_claim(ledger, 10, 11);
 
 	cr_expect_eq(ledger->generation, before, "a claim alone changes nothing");
-	cr_expect(ledger_report(ledger, claim, 11, &home));
+	cr_expect(ledger_report(ledger, claim, 11, &home, now));
 	cr_expect_neq(ledger->generation, before);
 	cr_expect(is_watched(1) && is_watched(2) && !is_watched(0));
 	before = ledger->generation;
 	for (int i = 0; i < 100; i++)
-		cr_assert(ledger_report(ledger, claim, 11, &home));
+		cr_assert(ledger_report(ledger, claim, 11, &home, now));
 	cr_expect_eq(ledger->generation, before, "nothing new, nothing to publish");
-	cr_expect(ledger_report(ledger, claim, 12, &home), "another thread waits there now");
+	cr_expect(ledger_report(ledger, claim, 12, &home, now), "another thread waits there now");
 	cr_expect_eq(ledger->watch[claim.watch].tid, 12);
 	home = slots(1, -1);
-	ledger_report(ledger, claim, 12, &home);
+	ledger_report(ledger, claim, 12, &home, now);
 	cr_expect(!is_watched(2));
 	before = ledger->generation;
 	ledger_release(ledger, claim);
 	cr_expect_neq(ledger->generation, before);
 	cr_expect(!is_watched(1));
-	cr_expect(!ledger_report(ledger, claim, 12, &home), "no longer its own");
+	cr_expect(!ledger_report(ledger, claim, 12, &home, now), "no longer its own");
 	cr_expect(!is_watched(1));
 }
 
@@ -156,7 +168,7 @@ Test(ledger, all_claimed)
 		claim = worker(100 + i, 0);
 	struct ledger_claim more = ledger_claim(ledger, 1, 1);
 	cr_expect_eq(more.watch, -1);
-	cr_expect(!ledger_report(ledger, more, 1, &home));
+	cr_expect(!ledger_report(ledger, more, 1, &home, now));
 	ledger_release(ledger, more);
 	ledger_release(ledger, claim);
 	cr_expect_eq(ledger_claim(ledger, 1, 1).watch, claim.watch);
@@ -172,7 +184,7 @@ Test(ledger, a_lost_claim_stays_lost)
 	cr_expect(!is_watched(0));
 	struct ledger_claim young = worker(20, 1);
 	cr_expect_eq(young.watch, old.watch);
-	cr_expect(!ledger_report(ledger, old, 10, &home));
+	cr_expect(!ledger_report(ledger, old, 10, &home, now));
 	ledger_release(ledger, old);
 	cr_expect(is_watched(1), "the release of who lost it means nothing");
 	cr_expect_eq(ledger->watch[young.watch].tid, 20);
@@ -214,25 +226,76 @@ Test(ledger, the_stuck)
 {
 	struct slot_set home = slots(0, -1), left;
 	struct ledger_claim stuck = worker(10, 0), other = worker(20, 1);
-	struct slot_set other_home = slots(1, -1);
 
 	left = look(slots(0, -1));
-	cr_expect(slots_empty(&left) && is_watched(0), "one look alone says nothing");
-	ledger_report(ledger, other, 20, &other_home);
-	uint32_t before = ledger->generation;
+	cr_expect(slots_empty(&left) && is_watched(0), "it has just moved");
+	now += LEDGER_LOOK_MS;
+	ledger_moved(ledger, other, now);
 	left = look(slots(0, -1));
-	cr_expect(slot_in(&left, 0) && !is_watched(0), "waited over two looks without a move");
+	cr_expect(slots_empty(&left) && is_watched(0), "not yet");
+	cr_expect_eq(again_ms, LEDGER_RESTS_MS - LEDGER_LOOK_MS);
+	uint32_t before = ledger->generation;
+	now += again_ms;
+	left = look(slots(0, -1));
+	cr_expect(slot_in(&left, 0) && !is_watched(0), "rests elsewhere");
 	cr_expect(is_watched(1));
 	cr_expect_neq(ledger->generation, before);
+	cr_expect_eq(again_ms, LEDGER_LOOK_MS);
 	left = look(slots(0, -1));
 	cr_expect(slot_in(&left, 0), "still");
 
 	before = ledger->generation;
-	cr_expect(ledger_report(ledger, stuck, 10, &home), "and back");
+	cr_expect(ledger_report(ledger, stuck, 10, &home, now), "and back");
 	cr_expect(is_watched(0));
 	cr_expect_neq(ledger->generation, before);
 	left = look(slots(0, -1));
 	cr_expect(slots_empty(&left) && is_watched(0));
+}
+
+/* One that is kept from its CPU, or in an endless loop: nothing tells the two apart but time. */
+Test(ledger, runs_but_does_not_come_around)
+{
+	struct slot_set left;
+
+	running_pid = 10;
+	worker(10, 0);
+	now += LEDGER_RESTS_MS + 1;
+	left = look(slots(0, -1));
+	cr_expect(slots_empty(&left) && is_watched(0), "busy");
+	cr_expect_eq(again_ms, LEDGER_RUNS_MS - LEDGER_RESTS_MS - 1);
+	now += again_ms;
+	left = look(slots(0, -1));
+	cr_expect(slot_in(&left, 0) && !is_watched(0), "too long for anybody to wait");
+}
+
+/* Whatever a worker does and whenever a connection comes to it: stuck, it is found within the
+ * second, with what finding it takes to spare; before its time, never. */
+Test(ledger, found_in_time)
+{
+	for (int running = 0; running < 2; running++) {
+		for (unsigned arrives = 0; arrives < 2000; arrives += 7) {
+			running_pid = running ? 10 : 0;
+			struct ledger_claim claim = worker(10, 0);
+			uint64_t start = now, due = now + arrives % LEDGER_LOOK_MS;
+			while (is_watched(0)) {
+				now = due;
+				look(now >= start + arrives ? slots(0, -1) : none);
+				due = now + again_ms;
+				cr_assert_leq(now - start, arrives + 920);
+			}
+			cr_expect_geq(now - start, running ? LEDGER_RUNS_MS : LEDGER_RESTS_MS);
+			ledger_release(ledger, claim);
+		}
+	}
+}
+
+/* A clock of another time name space may be behind. */
+Test(ledger, moved_in_the_future)
+{
+	worker(10, 0);
+	now -= 5000;
+	look(slots(0, -1));
+	cr_expect(is_watched(0));
 }
 
 Test(ledger, busy_is_not_stuck)
@@ -242,7 +305,8 @@ Test(ledger, busy_is_not_stuck)
 
 	for (int i = 0; i < 10; i++) {
 		look(slots(0, -1));
-		ledger_report(ledger, claim, 10, &home);
+		now += LEDGER_LOOK_MS;
+		ledger_report(ledger, claim, 10, &home, now);
 	}
 	cr_expect(is_watched(0));
 }
@@ -250,22 +314,17 @@ Test(ledger, busy_is_not_stuck)
 Test(ledger, idle_is_not_stuck)
 {
 	worker(10, 0);
-	for (int i = 0; i < 10; i++)
+	for (int i = 0; i < 10; i++, now += LEDGER_LOOK_MS)
 		look(slots(1, 2)); /* others have connections waiting */
-	cr_expect(is_watched(0));
-	/* A connection now and then, gone by the next look. */
-	for (int i = 0; i < 10; i++) {
-		look(slots(0, -1));
-		look(none);
-	}
 	cr_expect(is_watched(0));
 }
 
 Test(ledger, the_stuck_who_dies)
 {
 	worker(10, 0);
+	now += LEDGER_RUNS_MS;
 	look(slots(0, -1));
-	look(slots(0, -1));
+	cr_expect(!is_watched(0));
 	dead_pid = 10;
 	look(slots(0, -1));
 	worker(20, 0);
@@ -399,12 +458,12 @@ Test(ledger, any_memory, .timeout = 60)
 		}
 		expect_sound_program();
 		struct ledger_claim any = {.watch = rand() - RAND_MAX / 2, .claim = 1};
-		ledger_report(ledger, any, 1, &home);
+		ledger_report(ledger, any, 1, &home, now);
 		ledger_release(ledger, any);
 		struct ledger_claim claim = ledger_claim(ledger, 1, 1);
 		cr_assert(claim.watch >= -1 && claim.watch < LEDGER_WATCHES_MAX);
-		ledger_report(ledger, claim, 1, &home);
-		ledger_check(ledger, &waiting, dead_or_alive);
+		ledger_report(ledger, claim, 1, &home, now);
+		look(waiting);
 		ledger_watched(ledger, &home);
 		ledger_release(ledger, claim);
 	}
@@ -446,7 +505,7 @@ static void *churn(void *argument)
 	for (int i = 0; i < CHANGES; i++) {
 		if (claim.watch < 0)
 			claim = ledger_claim(ledger, number + 1, number + 1);
-		ledger_report(ledger, claim, number + 1, i % 3 ? &home : &nothing);
+		ledger_report(ledger, claim, number + 1, i % 3 ? &home : &nothing, now);
 		publish();
 		if (i % 7 == 0) {
 			ledger_release(ledger, claim);
@@ -456,7 +515,7 @@ static void *churn(void *argument)
 	}
 	if (claim.watch < 0)
 		claim = ledger_claim(ledger, number + 1, number + 1);
-	cr_assert(ledger_report(ledger, claim, number + 1, &home));
+	cr_assert(ledger_report(ledger, claim, number + 1, &home, now));
 	publish();
 	return NULL;
 }

@@ -212,6 +212,8 @@ Test(nic_scan, sysfs_of_another_namespace)
 	scan(&set);
 	if (nic_by_name(&set, "v0")->arrival.rps.count < 2)
 		cr_skip_test("one CPU: no RPS over two");
+	/* A /sys that is mounted does not keep the namespace it shows, nor its interfaces. */
+	int kept = open("/proc/self/ns/net", O_RDONLY);
 	cr_assert_eq(unshare(CLONE_NEWNET), 0);
 	nic_sources_close(&sources);
 	nic_sources_open(&sources, true);
@@ -223,6 +225,7 @@ Test(nic_scan, sysfs_of_another_namespace)
 	cr_expect_not(view->spreads);
 	cr_expect_eq(view->fact[VALUE_RPS].error, -EXDEV);
 	cr_expect_eq(nic_by_name(&set, "v2")->fact[VALUE_RPS].error, -ENOENT);
+	close(kept);
 }
 
 Test(nic_scan, section_on_a_veth_and_what_stands_on_it)

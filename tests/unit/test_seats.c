@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,7 +46,7 @@ static void start(void)
 	}
 }
 
-TestSuite(seats, .init = start);
+TestSuite(seats, .init = start, .timeout = 30);
 
 /* The CPU a thread is pinned to, -1: more than one. */
 static int pinned(int i)
@@ -146,6 +147,7 @@ Test(seats, forked_processes_share_them)
 	int status;
 
 	if (!child) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		seats_take(getpid(), &two);
 		pause();
 	}
