@@ -33,7 +33,8 @@ static void refresh(const struct uplinks *uplinks, const struct home *home)
 		mine.target[i].made = false;
 	mine.homeless = true;
 	for (unsigned i = 0; i < uplinks->count; i++)
-		if (home_is_part(&home->cpus, &uplinks->uplink[i].cpus))
+		if (uplinks->uplink[i].learns ||
+		    home_is_part(&home->cpus, &uplinks->uplink[i].cpus))
 			mine.homeless = false;
 	mine.generation = uplinks->generation;
 	mine.home_version = home->version;

@@ -13,7 +13,8 @@ enum aim {
 	AIM_NONE,          /* no port that fits is worth a try; or interrupted a choice */
 };
 
-/* Whether the thread is at home on none of these: one comparison as a rule. */
+/* Whether the thread is at home on none of these, and none is to be learned of: one comparison as a
+ * rule. */
 bool aim_is_homeless(const struct uplinks *uplinks, const struct home *home);
 
 /* The next port to try on a way that was found; makes no system call. `choice` is zero before the

@@ -6,6 +6,7 @@
 #include "shim/kernel/clock.h"
 #include "shim/kernel/log.h"
 #include "shim/kernel/socket.h"
+#include "shim/learn/teach.h"
 #include "shim/process/fd_table.h"
 #include "shim/process/runtime.h"
 #include "shim/stat/stat.h"
@@ -81,6 +82,28 @@ static enum stat_counter counter_of(enum aim aim)
 	return counters[aim];
 }
 
+/* One port that teaches where it leads, before any that is known to fit: what is known too little
+ * of now, all later connects want. False where there is nothing to learn, or the port is taken. */
+static bool try_probe(const struct call *call, const struct way *way, int *result)
+{
+	const struct uplink *uplink = way->uplink;
+	int before = errno;
+
+	if (!uplink || !uplink->learns || call->bits & (SOCKET_PORT | SOCKET_RANGE | SOCKET_CALLED))
+		return false;
+	uint16_t port = teach_probe(uplink->ifindex, &way->flow, uplink->range.lo, uplink->range.hi,
+				    uplink->learned, clock_ms());
+	if (!port || local_port_reserved(&way->uplinks->local_ports, port) ||
+	    pin_port(call->fd, port))
+		return false;
+	*result = call_real(call);
+	int after = errno;
+	pin_release(call->fd);
+	bool done = *result == 0 || after != EADDRNOTAVAIL;
+	errno = done ? after : before;
+	return done;
+}
+
 /* Tries ports until the kernel takes one: CONNECT_STEERED, *result and errno are the
  * application's. */
 static enum stat_counter try_ports(const struct call *call, const struct way *way,
@@ -139,6 +162,14 @@ static enum stat_counter observe(const struct call *call, const struct way *way,
 	return counter_of(aim);
 }
 
+/* Made to learn from, or a flow that nothing is known of by a NIC that was learned. */
+static bool is_news(const struct way *way, enum stat_counter became)
+{
+	return became == STAT_CONNECT_PROBED ||
+	       (became == STAT_CONNECT_UNPREDICTABLE && way->uplink && way->uplink->learned &&
+		way->uplink->predictable[flow_family(&way->flow)]);
+}
+
 int connect_steered(int fd, const struct sockaddr *address, socklen_t length, uint32_t bits,
 		    connect_fn real)
 {
@@ -160,7 +191,10 @@ int connect_steered(int fd, const struct sockaddr *address, socklen_t length, ui
 			return call_real(&call);
 		again = false;
 	}
-	if (became != STAT_CONNECT_STEERED)
+	if ((became == STAT_CONNECT_STEERED || became == STAT_CONNECT_UNPREDICTABLE) &&
+	    runtime_on() && try_probe(&call, &way, &result))
+		became = STAT_CONNECT_PROBED;
+	else if (became != STAT_CONNECT_STEERED)
 		result = call_real(&call);
 	else if (runtime_on())
 		became = try_ports(&call, &way, home, &result);
@@ -170,6 +204,6 @@ int connect_steered(int fd, const struct sockaddr *address, socklen_t length, ui
 		return result;
 	stat_count(became);
 	if (result == 0 || errno == EINPROGRESS)
-		witness_connected(fd, bits, way.uplinks, way.uplink);
+		witness_connected(fd, bits, way.uplinks, way.uplink, is_news(&way, became));
 	return result;
 }

@@ -12,12 +12,14 @@
 /* How often the range of ports is read: nobody announces it. */
 #define LOOK_MS 2000
 
-/* A filled one is left alone until as many others were filled, two seconds each: longer than a
- * thread can be on its way through a choice, which makes no system call. */
-#define FILLINGS 4
+/* A filled one is left alone until as many others were filled, two seconds each, or while a NIC is
+ * being learned some milliseconds: longer than a thread is on its way through a choice, which makes
+ * no system call. One that was kept from running for longer chooses a port of no use. */
+#define FILLINGS 8
 
 static struct uplinks fillings[FILLINGS];
-static struct uplinks *_Atomic current; /* NULL: nothing can be steered */
+static struct uplinks *_Atomic filled;  /* the last; NULL: there is none */
+static struct uplinks *_Atomic current; /* the same, NULL: nothing can be steered */
 static struct port_pick pick;
 static struct route_cache routes;
 
@@ -57,13 +59,14 @@ static void publish(void)
 		before = &fillings[state.generation % FILLINGS];
 	uplinks_fill(next, machine_nics(), &state.local_ports, lo, hi, before);
 	next->generation = ++state.generation;
-	if (next->count && !state.supported)
+	if (CPU_COUNT(&next->cpus) && !state.supported)
 		log_once(LOG_LEVEL_WARN, "this kernel has no IP_LOCAL_PORT_RANGE (Linux 6.3): the "
 					 "ports of outgoing connections are left to the kernel");
+	filled = next;
 	current = next->count && state.supported ? next : NULL;
-	stat_outgoing(!next->count      ? STAT_OUTGOING_NO_NIC
-		      : state.supported ? STAT_OUTGOING_CHOSEN
-					: STAT_OUTGOING_NO_KERNEL);
+	stat_outgoing(!CPU_COUNT(&next->cpus) ? STAT_OUTGOING_NO_NIC
+		      : state.supported       ? STAT_OUTGOING_CHOSEN
+					      : STAT_OUTGOING_NO_KERNEL);
 }
 
 static void begin(uint64_t now_ms)
@@ -120,6 +123,12 @@ struct uplinks *outgoing_uplinks(uint64_t now_ms)
 	update(now_ms);
 	self_unlock(&guard);
 	return current;
+}
+
+struct uplinks *outgoing_watched(uint64_t now_ms)
+{
+	outgoing_uplinks(now_ms);
+	return filled;
 }
 
 struct uplinks *outgoing_known(void)

@@ -9,7 +9,11 @@
  * that does not let a socket choose its port, a vfork child. now_ms: of a monotonic clock. */
 struct uplinks *outgoing_uplinks(uint64_t now_ms);
 
-/* The same without looking whether a look is due. */
+/* All that connections come in by, also where ports cannot be chosen; NULL where that is not known.
+ */
+struct uplinks *outgoing_watched(uint64_t now_ms);
+
+/* What outgoing_uplinks() said last, without looking whether a look is due. */
 struct uplinks *outgoing_known(void);
 
 /* Which way a destination is reached: from memory, else from the kernel. 0 or -errno. */

@@ -24,6 +24,11 @@ void trust_reset(struct trust *trust)
 	atomic_store_explicit(&trust->word, 0, memory_order_relaxed);
 }
 
+void trust_lose(struct trust *trust)
+{
+	atomic_store_explicit(&trust->word, pack(0, 0, true), memory_order_relaxed);
+}
+
 void trust_copy(struct trust *to, const struct trust *from)
 {
 	atomic_store_explicit(&to->word, word_of(from), memory_order_relaxed);

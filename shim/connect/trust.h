@@ -17,6 +17,7 @@ struct trust {
 };
 
 void trust_reset(struct trust *trust);
+void trust_lose(struct trust *trust);
 void trust_copy(struct trust *to, const struct trust *from);
 
 /* One comparison. Of several threads, one is told that trust was lost or regained. */

@@ -21,6 +21,9 @@ static void uplink_fill(struct uplink *out, const struct nic_view *view, uint16_
 	memset(out, 0, sizeof(*out));
 	memcpy(out->name, view->name, sizeof(out->name));
 	out->ifindex = view->ifindex;
+	out->may_learn = view->may_learn;
+	out->learns = view->learnable;
+	out->learned = view->learned;
 	out->cpus = view->cpus;
 	memcpy(&out->arrival, &view->arrival, sizeof(out->arrival));
 	for (enum flow_family family = 0; family < FLOW_FAMILIES; family++)
@@ -46,18 +49,23 @@ void uplinks_fill(struct uplinks *out, const struct nic_set *nics, const struct 
 		  uint16_t lo, uint16_t hi, const struct uplinks *before)
 {
 	out->count = 0;
+	out->learns = false;
 	CPU_ZERO(&out->cpus);
 	memcpy(&out->local_ports, local, sizeof(*local));
 	for (unsigned i = 0; nics && i < nics->count && out->count < UPLINKS_MAX; i++) {
 		const struct nic_view *view = &nics->view[i];
 		struct uplink *uplink = &out->uplink[out->count];
 
-		if (!view->predictable[FLOW_IPV4] && !view->predictable[FLOW_IPV6])
+		if (!view->predictable[FLOW_IPV4] && !view->predictable[FLOW_IPV6] &&
+		    !view->learnable)
 			continue;
 		uplink_fill(uplink, view, lo, hi);
 		const struct uplink *then = same_in(before, uplink);
 		if (then)
 			trust_copy(&uplink->trust, &then->trust);
+		else if (view->disproved && !view->learned)
+			trust_lose(&uplink->trust);
+		out->learns |= uplink->learns;
 		CPU_OR(&out->cpus, &out->cpus, &uplink->cpus);
 		out->count++;
 	}

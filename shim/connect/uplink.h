@@ -12,6 +12,9 @@ struct uplink {
 	char name[IF_NAMESIZE];
 	uint32_t ifindex;
 	bool predictable[FLOW_FAMILIES];
+	bool may_learn; /* should what is reported prove wrong */
+	bool learns;    /* where its flows arrive is to be told, see learn/teach.h */
+	bool learned;   /* the arrival comes of that */
 	cpu_set_t cpus; /* that receive */
 	struct arrival arrival;
 	struct ports ports;
@@ -22,6 +25,7 @@ struct uplink {
 struct uplinks {
 	uint32_t generation; /* of each filling another one; 0: never filled */
 	unsigned count;
+	bool learns;    /* any of them */
 	cpu_set_t cpus; /* of all of them */
 	struct local_ports local_ports;
 	struct uplink uplink[UPLINKS_MAX];

@@ -1,14 +1,14 @@
 #include "shim/connect/witness.h"
-#include "shim/connect/destination.h"
+#include "shim/connect/established.h"
 #include "shim/connect/outgoing.h"
 #include "shim/kernel/log.h"
 #include "shim/kernel/socket.h"
-#include "shim/kernel/sys.h"
+#include "shim/learn/teach.h"
 #include "shim/process/fd_table.h"
 #include "shim/process/runtime.h"
 #include "shim/stat/stat.h"
 #include <errno.h>
-#include <string.h>
+#include <sched.h>
 
 /* In the word of a watched socket: number of its uplink, and low bits of the generation. */
 #define UPLINK_SHIFT     16
@@ -22,34 +22,28 @@ static __thread struct {
 	uint32_t bits;
 } mine = {.fd = -1};
 
-static bool peer_of(int fd, struct flow *flow)
-{
-	struct socket_address address = {.length = sizeof(address.storage)};
-
-	/* Only of a connection that is there: not while it is under way, nor after a reset. */
-	if (sys(SYS_getpeername, fd, &address.storage, &address.length) < 0)
-		return false;
-	flow->family = address.any.sa_family == AF_INET6 ? AF_INET6 : AF_INET;
-	if (flow->family == AF_INET6 &&
-	    IN6_IS_ADDR_V4MAPPED(&((struct sockaddr_in6 *)&address.storage)->sin6_addr))
-		flow->family = AF_INET;
-	flow->remote_port = destination_local(&address.any, flow->remote);
-	return !socket_local(fd, &address) &&
-	       (flow->local_port = destination_local(&address.any, flow->local));
-}
-
 static void say(const struct uplink *uplink, enum trust_event event)
 {
 	if (event != TRUST_SAME)
 		stat_trust(uplink->ifindex, event == TRUST_REGAINED);
 	if (event == TRUST_LOST)
 		log_warn("%s: connections do not arrive on the CPU that its hash key, table and "
-			 "queues say: source ports are not chosen on it until they do (see rssshim "
-			 "nic %s; a [nic %s] section that is wrong, or RSS switched off)",
-			 uplink->name, uplink->name, uplink->name);
+			 "queues say: source ports are not chosen on it until they do%s (see "
+			 "rssshim nic %s; a [nic %s] section that is wrong, or RSS switched off)",
+			 uplink->name, uplink->may_learn ? ", or it was learned where" : "",
+			 uplink->name, uplink->name);
 	else if (event == TRUST_REGAINED)
 		log_warn("%s: connections arrive where predicted again: source ports are chosen",
 			 uplink->name);
+}
+
+static void judge(struct uplink *uplink, bool right)
+{
+	enum trust_event event = trust_note(&uplink->trust, right);
+
+	say(uplink, event);
+	if (event == TRUST_LOST && uplink->may_learn)
+		teach_disprove(uplink->ifindex, uplink->name, &uplink->arrival);
 }
 
 /* The NIC that something was predicted of; NULL where nothing was, or it was looked at anew. */
@@ -68,19 +62,24 @@ static struct uplink *uplink_of(uint32_t bits)
 static bool look(int fd, uint32_t bits)
 {
 	struct uplink *uplink = uplink_of(bits);
-	struct flow flow = {0};
+	struct flow flow;
 
-	if (!peer_of(fd, &flow))
+	if (!established_flow(fd, &flow))
 		return false;
 	int seen = socket_incoming_cpu(fd);
 	if (seen < 0)
 		return true;
 	stat_seen(STAT_CONNECT, seen, uplink ? uplink->ifindex : 0);
+	if (uplink && uplink->learns)
+		teach(uplink->ifindex, uplink->name, &uplink->arrival.hash, &flow, seen,
+		      sched_getcpu());
 	int predicted = uplink ? arrival_of(&uplink->arrival, &flow).cpu : -1;
 	if (predicted < 0)
 		return true;
 	stat_predicted(uplink->ifindex, predicted == seen);
-	say(uplink, trust_note(&uplink->trust, predicted == seen));
+	/* Of what was learned the learner is the judge. */
+	if (!uplink->learned)
+		judge(uplink, predicted == seen);
 	return true;
 }
 
@@ -103,22 +102,31 @@ static void look_at_last(void)
 	mine.fd = -1;
 }
 
+static bool is_predictable(const struct uplink *uplink)
+{
+	return uplink->predictable[FLOW_IPV4] || uplink->predictable[FLOW_IPV6];
+}
+
 /* Every how many connections one is to be looked at. */
 static unsigned interval(const struct uplink *uplink)
 {
 	if (!runtime_on())
 		return 1;
-	return uplink ? trust_interval(&uplink->trust) : STAT_LOOK_EVERY;
+	unsigned trusting = uplink && !uplink->learned && is_predictable(uplink)
+				    ? trust_interval(&uplink->trust)
+				    : STAT_LOOK_EVERY;
+	unsigned teaching = uplink && uplink->learns ? teach_interval(uplink->ifindex) : trusting;
+	return teaching < trusting ? teaching : trusting;
 }
 
 void witness_connected(int fd, uint32_t bits, const struct uplinks *uplinks,
-		       const struct uplink *uplink)
+		       const struct uplink *uplink, bool news)
 {
 	int before = errno;
 
 	look_at_last();
 	bits &= SOCKET_APPLICATION;
-	if (++mine.connects >= interval(uplink)) {
+	if (++mine.connects >= interval(uplink) || news) {
 		mine.connects = 0;
 		bits |= SOCKET_WATCHED;
 		if (uplink)

@@ -145,3 +145,26 @@ bool arrival_same(const struct arrival *a, const struct arrival *b)
 	       a->rps.count == b->rps.count &&
 	       !memcmp(a->rps.cpu, b->rps.cpu, a->rps.count * sizeof(uint16_t));
 }
+
+static uint64_t mix(uint64_t sum, const void *bytes, size_t len)
+{
+	const uint8_t *byte = bytes;
+
+	for (size_t i = 0; i < len; i++)
+		sum = (sum ^ byte[i]) * 0x100000001b3u;
+	return sum;
+}
+
+uint64_t arrival_fingerprint(const struct arrival *a)
+{
+	uint32_t numbers[] = {a->hash.function, a->hash.transform, a->hash.initial, a->table.size,
+			      a->rps.count};
+	uint64_t sum = mix(0xcbf29ce484222325u, numbers, sizeof(numbers));
+
+	sum = mix(sum, a->hash.fields, sizeof(a->hash.fields));
+	sum = mix(sum, a->hash.key, a->hash.key_len);
+	sum = mix(sum, a->table.queue, a->table.size * sizeof(a->table.queue[0]));
+	sum = mix(sum, a->queue_cpu, sizeof(a->queue_cpu));
+	sum = mix(sum, a->rps.cpu, a->rps.count * sizeof(a->rps.cpu[0]));
+	return sum ? sum : 1;
+}

@@ -116,3 +116,6 @@ struct arrival_place arrival_of(const struct arrival *a, const struct flow *flow
 
 /* Whether every flow arrives on the same CPU by either. */
 bool arrival_same(const struct arrival *a, const struct arrival *b);
+
+/* Another one, but for chance, where what is known is another. Never 0. */
+uint64_t arrival_fingerprint(const struct arrival *a);

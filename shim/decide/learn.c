@@ -8,6 +8,7 @@
 #define TRIALS         16   /* orders of the kept observations that are tried for one */
 #define FAILURES_MAX   6    /* beginnings without success until it is given up */
 #define RETRY_AFTER    4096 /* observations until it is tried again */
+#define MADE_MIN       16   /* flows made here that tell whether packets follow their maker */
 #define PROBES         32
 
 void learn_init(struct learn *l, enum flow_family family)
@@ -61,6 +62,37 @@ static bool is_complete(const struct learn_space *space)
 	return 1u << rank == space->cpus;
 }
 
+/* A prediction came true that rested on these vectors. While all is new it speaks for all of them.
+ * Later two that are wrong may make one that is right, so it speaks for a single one only; of
+ * several, for those that had a part in some before: others were with them each time. */
+static void space_confirm(struct learn_space *space, const struct tuple *used, bool all)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < TUPLE_WORDS && !all; i++)
+		count += (unsigned)__builtin_popcountll(used->word[i] & space->unconfirmed.word[i]);
+	for (unsigned i = 0; i < TUPLE_WORDS; i++) {
+		uint64_t sure = used->word[i] & space->unconfirmed.word[i];
+
+		for (unsigned n = 0; n < LEARN_PARTS; n++) {
+			uint64_t before = space->part[n].word[i];
+
+			space->part[n].word[i] |= sure;
+			if (count > 1)
+				sure &= before;
+		}
+		space->unconfirmed.word[i] &= ~sure;
+	}
+}
+
+/* It did not: all of them have to show anew that they are right. */
+static void space_doubt(struct learn_space *space, const struct tuple *used)
+{
+	for (unsigned n = 0; n < LEARN_PARTS; n++)
+		for (unsigned i = 0; i < TUPLE_WORDS; i++)
+			space->part[n].word[i] &= ~used->word[i];
+}
+
 /* Takes in a flow that is not predicted, reduced. False where that would make two CPUs one. */
 static bool space_admit(struct learn_space *space, const struct tuple *reduced, int cpu)
 {
@@ -89,6 +121,10 @@ static bool space_admit(struct learn_space *space, const struct tuple *reduced, 
 	}
 	unsigned lead = tuple_span_add(&space->span, &vector);
 
+	struct tuple fresh = {0};
+
+	tuple_flip(&fresh, lead);
+	space_doubt(space, &fresh);
 	tuple_flip(&space->unconfirmed, lead);
 	for (i = 0; i < space->cpus; i++) {
 		if (tuple_bit(&space->place[i], lead))
@@ -96,18 +132,6 @@ static bool space_admit(struct learn_space *space, const struct tuple *reduced, 
 	}
 	space->complete = is_complete(space);
 	return true;
-}
-
-/* A prediction came true that rested on these vectors. While all is new it speaks for all of them;
- * later two that are wrong may make one that is right, so it speaks for a single one only. */
-static void space_confirm(struct learn_space *space, const struct tuple *used, bool all)
-{
-	unsigned count = 0;
-
-	for (unsigned i = 0; i < TUPLE_WORDS && !all; i++)
-		count += (unsigned)__builtin_popcountll(used->word[i] & space->unconfirmed.word[i]);
-	for (unsigned i = 0; i < TUPLE_WORDS && count <= 1; i++)
-		space->unconfirmed.word[i] &= ~used->word[i];
 }
 
 static enum learn_verdict space_observe(struct learn_space *space, const struct tuple *tuple,
@@ -123,8 +147,10 @@ static enum learn_verdict space_observe(struct learn_space *space, const struct 
 
 	if (at < 0)
 		return space_admit(space, &reduced, cpu) ? LEARN_TAUGHT : LEARN_CONTRADICTED;
-	if (space->cpu[at] != cpu)
+	if (space->cpu[at] != cpu) {
+		space_doubt(space, &used);
 		return LEARN_CONTRADICTED;
+	}
 	space->confirmed[at] = true;
 	space_confirm(space, &used, fresh);
 	return LEARN_CONFIRMED;
@@ -237,13 +263,15 @@ static bool explain_better(struct learn *l)
 
 static enum learn_refusal refusal_of(const struct learn *l)
 {
-	unsigned own = 0;
+	unsigned made = 0, own = 0;
 
 	if (l->space.cpus == LEARN_CPUS_MAX)
 		return LEARN_TOO_MANY_CPUS;
-	for (unsigned n = 1; n <= l->fresh; n++)
+	for (unsigned n = 1; n <= l->fresh; n++) {
+		made += latest(l, n)->made;
 		own += latest(l, n)->own;
-	if (own >= l->fresh - l->fresh / 10u)
+	}
+	if (made >= MADE_MIN && own >= made - made / 10u)
 		return LEARN_FOLLOWS_SENDER;
 	if (l->same_flow >= FAILURES_MAX)
 		return LEARN_NOT_BY_FLOW;
@@ -256,6 +284,8 @@ static void forget(struct learn *l)
 	 * which wrong ones are few, every other time, lest a change in their midst spoil it all. */
 	bool mislead = l->state == LEARN_KNOWN || l->failures % 2;
 
+	if (l->state == LEARN_KNOWN)
+		l->begun = l->observations;
 	if (l->state != LEARN_REFUSED && ++l->failures >= FAILURES_MAX) {
 		l->state = LEARN_REFUSED;
 		l->refusal = refusal_of(l);
@@ -318,6 +348,7 @@ enum learn_verdict learn_observe(struct learn *l, const struct flow *flow, int c
 	l->observations++;
 	tuple_of_flow(&seen->tuple, flow);
 	seen->cpu = (int16_t)cpu;
+	seen->made = own_cpu >= 0;
 	seen->own = cpu == own_cpu;
 	l->next = (l->next + 1) % LEARN_KEPT;
 	if (l->kept < LEARN_KEPT)
@@ -332,6 +363,7 @@ enum learn_verdict learn_observe(struct learn *l, const struct flow *flow, int c
 		l->failures = 0;
 		l->same_flow = 0;
 		l->fresh = 1;
+		l->begun = l->observations;
 	}
 
 	verdict = space_observe(&l->space, &seen->tuple, cpu, l->state != LEARN_KNOWN);
@@ -339,6 +371,10 @@ enum learn_verdict learn_observe(struct learn *l, const struct flow *flow, int c
 	if (verdict == LEARN_TAUGHT ? l->space.cpus != cpus
 				    : !tuple_equal(&unconfirmed, &l->space.unconfirmed))
 		l->changes++;
+	if (verdict == LEARN_TAUGHT || !tuple_equal(&unconfirmed, &l->space.unconfirmed))
+		l->news_at = l->observations;
+	if (cpus == 1 && l->space.cpus == 2)
+		l->begun = l->observations; /* nothing could be learned before */
 	if (verdict != LEARN_TAUGHT)
 		judge(l, verdict);
 	if (l->state == LEARN_WATCHING && l->space.complete && l->confirmed >= TRUST_AFTER) {

@@ -20,6 +20,7 @@
 
 #define LEARN_CPUS_MAX 128
 #define LEARN_KEPT     512
+#define LEARN_PARTS    3
 
 enum learn_state {
 	LEARN_WATCHING, /* what is predicted is right, but much may be unknown */
@@ -46,7 +47,8 @@ enum learn_verdict {
 struct learn_space {
 	struct tuple origin; /* the first flow; all others count by their difference to it */
 	struct tuple_span span;
-	struct tuple unconfirmed; /* leading bits of vectors that rest on one observation */
+	struct tuple unconfirmed;       /* leading bits of vectors that rest on one observation */
+	struct tuple part[LEARN_PARTS]; /* those that had a part in 1, 2.. right predictions */
 	uint16_t cpus;
 	bool complete; /* the CPUs fill the space that is left: nothing more to come */
 	int16_t cpu[LEARN_CPUS_MAX];
@@ -57,7 +59,8 @@ struct learn_space {
 struct learn_seen {
 	struct tuple tuple;
 	int16_t cpu;
-	bool own; /* the CPU that made the flow */
+	bool made; /* here, by a thread whose CPU is known ... */
+	bool own;  /* ... and is this one */
 };
 
 struct learn {
@@ -68,6 +71,8 @@ struct learn {
 	uint32_t contradictions;
 	uint32_t changes;    /* of what is predicted: publish anew when it differs */
 	uint32_t forgotten;  /* how often everything was */
+	uint32_t news_at;    /* observation that taught or confirmed something last */
+	uint32_t begun;      /* observations there were at the last beginning that was no retry */
 	uint16_t confirmed;  /* predictions that came true since the last beginning */
 	uint16_t unresolved; /* contradictions since the last look for a better explanation */
 	uint16_t failures;   /* beginnings that led to nothing, in a row */

@@ -12,10 +12,15 @@
 #define CHECK_BITS_MAX (64 - LINEAR_MAP_INDEX_BITS)
 #define QUEUE_UNKNOWN  UINT16_MAX
 
+#define COORDINATES_MAX 7 /* log2 of LEARN_CPUS_MAX */
+_Static_assert(1 << COORDINATES_MAX == LEARN_CPUS_MAX, "a place for each value of the coordinates");
+
 struct coordinates {
-	unsigned count;         /* log2 of the number of CPUs */
-	unsigned bit[8];        /* bits of what is left of a flow that tell the places apart ... */
-	struct tuple vector[8]; /* ... each set in one of these differences between places */
+	unsigned count; /* log2 of the number of CPUs */
+	/* Bits of what is left of a flow that tell the places apart, each set in one of these
+	 * differences between places. */
+	unsigned bit[COORDINATES_MAX];
+	struct tuple vector[COORDINATES_MAX];
 };
 
 /* Basis of the differences between the places, reduced among themselves. */
@@ -32,7 +37,7 @@ static void coordinates_find(struct coordinates *c, const struct learn_space *sp
 		}
 		unsigned bit = tuple_lowest(&d);
 
-		if (bit >= TUPLE_BITS)
+		if (bit >= TUPLE_BITS || c->count == COORDINATES_MAX)
 			continue;
 		for (unsigned k = 0; k < c->count; k++) {
 			if (tuple_bit(&c->vector[k], bit))

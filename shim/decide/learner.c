@@ -1,7 +1,10 @@
 #include "shim/decide/learner.h"
 #include <string.h>
 
-#define GUESS_EVERY 256 /* observations */
+#define GUESS_EVERY 256    /* observations */
+#define CURIOUS_FOR 2048   /* observations without success */
+#define DULL_AFTER  32     /* observations without news */
+#define LATELY      0xffff /* judgements */
 
 void learner_init(struct learner *l, const struct rss_hash *reported)
 {
@@ -35,13 +38,14 @@ static bool try_table(struct learner *l)
 
 static bool observe_table(struct learner *l, const struct flow *flow, int cpu)
 {
+	struct rss_hash reported = l->reported;
 	uint32_t wrong = l->table.wrong;
 
 	if (learn_table_observe(&l->table, flow, cpu) == LEARN_TAUGHT)
 		return true;
 	if (!learn_table_holds(&l->table)) {
 		/* Everything kept was made by the key that no longer holds. */
-		learner_init(l, &l->reported);
+		learner_init(l, &reported);
 		return true;
 	}
 	return l->table.wrong != wrong; /* may have mended an entry */
@@ -99,4 +103,109 @@ bool learner_arrival(const struct learner *l, struct arrival *a)
 enum learn_refusal learner_refusal(const struct learner *l, enum flow_family family)
 {
 	return l->family[family].refusal;
+}
+
+/* Whether the bits of the index that tell CPUs apart depend on any bit of the ports. */
+static bool ports_matter(const struct arrival *a, enum flow_family family)
+{
+	const uint64_t(*row)[16] =
+		a->learned.nibble + (family == FLOW_IPV6 ? LINEAR_MAP_IPV4_ROWS : 0);
+	uint64_t any = 0;
+
+	for (unsigned n = 0; n < 8; n++)
+		for (unsigned bit = 1; bit < 16; bit *= 2)
+			any |= row[n][bit];
+	return any & (a->queue_count - 1u);
+}
+
+static uint32_t cpus_seen(const struct learner *l)
+{
+	uint32_t cpus = l->table.arrival.queue_count;
+
+	for (unsigned f = 0; f < FLOW_FAMILIES; f++)
+		if (cpus < l->family[f].space.cpus)
+			cpus = l->family[f].space.cpus;
+	return cpus;
+}
+
+void learner_conclude(const struct learner *l, struct learned *out)
+{
+	bool any = false;
+
+	memset(out, 0, sizeof(*out));
+	out->way = l->way;
+	out->cpus = cpus_seen(l);
+	memcpy(out->key_name, l->key_name, sizeof(out->key_name));
+	bool told = learner_arrival(l, &out->arrival);
+	for (enum flow_family f = 0; f < FLOW_FAMILIES; f++) {
+		out->known[f] =
+			told && (l->way != LEARNER_LINEAR ||
+				 (out->arrival.learned.known[f] && ports_matter(&out->arrival, f)));
+		out->refused[f] = l->family[f].state == LEARN_REFUSED;
+		out->refusal[f] = l->family[f].refusal;
+		any |= out->known[f];
+	}
+	if (!any)
+		memset(&out->arrival, 0, sizeof(out->arrival));
+	for (uint32_t i = 0; i < out->arrival.table.size; i++)
+		out->unknown += out->arrival.table.queue[i] >= out->arrival.queue_count;
+}
+
+static bool is_curious_of(const struct learn *l)
+{
+	switch (l->state) {
+	case LEARN_WATCHING:
+		return l->observations && l->observations - l->begun < CURIOUS_FOR;
+	case LEARN_KNOWN:
+		return l->recent & LATELY || l->observations - l->news_at < DULL_AFTER;
+	default:
+		return false;
+	}
+}
+
+bool learner_is_curious(const struct learner *l)
+{
+	if (l->way == LEARNER_TABLE || l->way == LEARNER_GUESS)
+		return l->table.recent & LATELY || l->table.right + l->table.wrong < CURIOUS_FOR;
+	return is_curious_of(&l->family[FLOW_IPV4]) || is_curious_of(&l->family[FLOW_IPV6]);
+}
+
+static bool arrival_is_sound(const struct arrival *a)
+{
+	return a->table.size <= RSS_TABLE_MAX && a->queue_count <= RSS_QUEUES_MAX &&
+	       a->rps.count <= RSS_RPS_MAX && a->hash.key_len <= RSS_KEY_MAX &&
+	       (unsigned)a->hash.function <= HASH_LEARNED &&
+	       (unsigned)a->hash.transform <= TRANSFORM_SYMMETRIC_OR_XOR;
+}
+
+static bool space_is_sound(const struct learn_space *space)
+{
+	return space->cpus <= LEARN_CPUS_MAX && space->span.rank <= TUPLE_BITS &&
+	       space->span.leading.word[TUPLE_BITS / 64] >> TUPLE_BITS % 64 == 0;
+}
+
+static bool learn_is_sound(const struct learn *l)
+{
+	return (unsigned)l->state <= LEARN_REFUSED && (unsigned)l->refusal <= LEARN_TOO_MANY_CPUS &&
+	       l->kept <= LEARN_KEPT && l->fresh <= l->kept && l->next < LEARN_KEPT &&
+	       space_is_sound(&l->space) && space_is_sound(&l->trial);
+}
+
+bool learner_is_sound(const struct learner *l)
+{
+	for (unsigned f = 0; f < FLOW_FAMILIES; f++)
+		if (!learn_is_sound(&l->family[f]) || (unsigned)l->family[f].family != f)
+			return false;
+	return (unsigned)l->way <= LEARNER_GUESS && memchr(l->key_name, 0, sizeof(l->key_name)) &&
+	       l->reported.key_len <= RSS_KEY_MAX && arrival_is_sound(&l->table.arrival);
+}
+
+bool learned_is_sound(const struct learned *learned)
+{
+	for (unsigned f = 0; f < FLOW_FAMILIES; f++)
+		if ((unsigned)learned->refusal[f] > LEARN_TOO_MANY_CPUS)
+			return false;
+	return (unsigned)learned->way <= LEARNER_GUESS &&
+	       memchr(learned->key_name, 0, sizeof(learned->key_name)) &&
+	       arrival_is_sound(&learned->arrival);
 }

@@ -36,3 +36,30 @@ bool learner_arrival(const struct learner *l, struct arrival *a);
 
 /* Why nothing is learned of a family. */
 enum learn_refusal learner_refusal(const struct learner *l, enum flow_family family);
+
+/* What watching has come to, to be published. */
+struct learned {
+	enum learner_way way;
+	bool known[FLOW_FAMILIES]; /* the arrival tells, and ports can be chosen by it */
+	bool refused[FLOW_FAMILIES];
+	enum learn_refusal refusal[FLOW_FAMILIES];
+	uint32_t cpus;    /* seen */
+	uint32_t unknown; /* entries of the arrival's table that lead nowhere yet */
+	char key_name[24];
+	struct arrival arrival; /* nothing but zeroes where no family is known */
+};
+
+/* A linear rule in which ports have no part is not taken for known: of a NIC that hashes addresses
+ * only it would be of no use, and it is also what same-host clients on CPUs of their own look like.
+ */
+void learner_conclude(const struct learner *l, struct learned *out);
+
+/* Whether the next observations are worth having one by one: something is still to be learned, or
+ * something was, or was contradicted, lately. */
+bool learner_is_curious(const struct learner *l);
+
+/* Whether every number in it is one that the functions above can bear, whoever wrote it. */
+bool learner_is_sound(const struct learner *l);
+
+/* The same of what was published. */
+bool learned_is_sound(const struct learned *learned);

@@ -178,6 +178,8 @@ enum port_verdict port_set_init(struct port_set *set, const struct arrival *a,
 	set->one_by_one = target->parts == 0 || gaps || set->positions > ports_between;
 	if (set->one_by_one)
 		set->positions = ports_between;
+	if (!set->positions)
+		return PORTS_NO_QUEUE; /* what is asked is being written anew */
 	if (set->reciprocal_of != set->positions) {
 		set->reciprocal = UINT64_MAX / set->positions + 1;
 		set->reciprocal_of = set->positions;

@@ -1,4 +1,5 @@
 #include "shim/group/accept.h"
+#include "shim/connect/arrived.h"
 #include "shim/group/deal.h"
 #include "shim/group/listener.h"
 #include "shim/group/mailbox.h"
@@ -192,6 +193,7 @@ static void count(const struct attempt *attempt, int accepted)
 	else
 		stat_count(STAT_ACCEPT_DRAINED);
 	stat_arrived(STAT_ACCEPT, accepted, 0);
+	arrived(accepted);
 }
 
 int accept_from(int listener, int fd, struct sockaddr *address, socklen_t *length, int flags,

@@ -4,6 +4,7 @@
 #include "shim/kernel/log.h"
 #include "shim/kernel/shared_memory.h"
 #include "shim/kernel/sys.h"
+#include "shim/learn/teach.h"
 #include "shim/process/fd_table.h"
 #include "shim/process/own_fd.h"
 #include "shim/process/runtime.h"
@@ -68,18 +69,21 @@ static void carry_one(int fd, uint32_t number, void *argument)
 
 struct carried carry_out(bool same)
 {
-	struct carried carried = {.manifest = -1, .counters = same ? stat_descriptor() : -1};
+	struct carried carried = {.manifest = -1,
+				  .counters = same ? stat_descriptor() : -1,
+				  .learned = same ? teach_descriptor() : -1};
 
 	fd_for_each(FD_LISTENER, carry_one, &carried);
 	set_close_on_exec(carried.counters, false);
+	set_close_on_exec(carried.learned, false);
 	return carried;
 }
 
 bool carry_text(struct carried carried, char text[CARRY_TEXT_MAX])
 {
-	format_text(text, CARRY_TEXT_MAX, "RSSSHIM_INHERIT=%d:%d", carried.manifest,
-		    carried.counters);
-	return carried.manifest >= 0 || carried.counters >= 0;
+	format_text(text, CARRY_TEXT_MAX, "RSSSHIM_INHERIT=%d:%d:%d", carried.manifest,
+		    carried.counters, carried.learned);
+	return carried.manifest >= 0 || carried.counters >= 0 || carried.learned >= 0;
 }
 
 static void close_again(int fd, uint32_t number, void *unused)
@@ -92,6 +96,7 @@ static void close_again(int fd, uint32_t number, void *unused)
 void carry_undo(struct carried carried)
 {
 	set_close_on_exec(carried.counters, true);
+	set_close_on_exec(carried.learned, true);
 	if (carried.manifest < 0)
 		return;
 	fd_for_each(FD_LISTENER, close_again, NULL);
@@ -168,18 +173,27 @@ static int number_of(char *const *environment, const char *name)
 	return 0;
 }
 
+static void take_memory(int fd, bool wanted, void (*inherit)(int fd))
+{
+	if (wanted)
+		inherit(fd);
+	else if (fd >= 0)
+		sys(SYS_close, fd);
+}
+
 void carry_in(const char *inherited, char *const *environment)
 {
 	int passed = 0, manifest = -1;
 
 	if (inherited) {
 		const char *counters = strchr(inherited, ':');
+		const char *learned = counters ? strchr(counters + 1, ':') : NULL;
 
 		manifest = atoi(inherited);
-		if (counters && runtime_counts())
-			stat_inherit(atoi(counters + 1));
-		else if (counters)
-			sys(SYS_close, atoi(counters + 1));
+		if (counters)
+			take_memory(atoi(counters + 1), runtime_counts(), stat_inherit);
+		if (learned)
+			take_memory(atoi(learned + 1), runtime_on(), teach_inherit);
 	}
 	if (number_of(environment, "LISTEN_PID") == self_pid())
 		passed = number_of(environment, "LISTEN_FDS");

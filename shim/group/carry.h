@@ -6,13 +6,14 @@
 struct carried {
 	int manifest; /* descriptor that tells the next program of groups; -1: none go along */
 	int counters; /* descriptor of the statistics; -1: they do not go along */
+	int learned;  /* ... and of what was learned */
 };
 
 #define CARRY_TEXT_MAX 64
 
 /* Before exec, also in a vfork child: lets the groups of all listeners that stay open stay open
  * too, and writes down which they are. same: the program starts itself anew; then also what it
- * counts in, and with that whether it is switched off. */
+ * counts in, and with that whether it is switched off, and what it learned. */
 struct carried carry_out(bool same);
 /* The variable that tells the next program; false where there is nothing to tell. */
 bool carry_text(struct carried carried, char text[CARRY_TEXT_MAX]);

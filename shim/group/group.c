@@ -145,7 +145,9 @@ static int open_ledger(struct group *group, int fd)
 	unsigned nics = nic_spreading(runtime_nics(), ifindex, STEER_NICS_MAX, &arrivals);
 	unsigned slots = choose_slots(slot_cpu, &arrivals);
 
-	if (!nics || slots < 2)
+	/* One that may turn out to spread finds its members ready: made later, they could not come
+	 * before the application's socket. */
+	if ((!nics && !nic_any_learnable(runtime_nics())) || slots < 2)
 		return -ENODEV;
 	group->ledger_fd =
 		own_fd(ledger_create(&group->ledger, (uint32_t)socket_owner(fd), slots, slot_cpu));

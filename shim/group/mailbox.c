@@ -56,6 +56,9 @@ static int slot_of_cpu(struct group *group, int cpu)
 {
 	uint32_t generation = group->ledger->generation;
 
+	/* As long as no interface spreads, packets follow their senders. */
+	if (!group->ledger->nic_count)
+		return -1;
 	if (group->generation != generation) {
 		ledger_watched(group->ledger, &group->watched);
 		group->generation = generation;

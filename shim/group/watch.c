@@ -6,6 +6,7 @@
 #include "shim/group/ready.h"
 #include "shim/group/watch_state.h"
 #include "shim/kernel/sys.h"
+#include "shim/learn/teach.h"
 #include "shim/process/fd_table.h"
 #include "shim/process/machine.h"
 #include "shim/process/self.h"
@@ -239,7 +240,8 @@ bool watch_begin(struct watch *watch, uint64_t now)
 	ready_forget_levels();
 	if (watch->dirty && is_changed(watch))
 		watch->next_ms = 0;
-	if (now >= watch->next_ms || watch->tid != self_tid())
+	teach_study(now);
+	if (now >= watch->next_ms || watch->tid != self_tid() || machine_has_learned(now))
 		maintain(watch, now);
 	else if (now != watch->said_ms)
 		say_moved(watch, now);

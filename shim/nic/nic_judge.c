@@ -161,4 +161,5 @@ void nic_judge(struct nic_view *view)
 	rps->unknown = rps->count > 1 && (view->rps_differs || !view->rx_hash ||
 					  view->arrival.hash.fields[0] != FIELDS_4_TUPLE);
 	arrival_seal(&view->arrival);
+	nic_judge_learnable(view);
 }

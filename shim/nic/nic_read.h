@@ -44,6 +44,9 @@ bool nic_take_lower(struct nic_view *view, const struct nic_set *set);
 /* Sets spreads, predictable, cpus and the reasons from everything else. */
 void nic_judge(struct nic_view *view);
 
+/* Sets learnable from the verdict. */
+void nic_judge_learnable(struct nic_view *view);
+
 /* Reads one interface again as nic_scan() did, without looking at the interfaces below. */
 void nic_reread(struct nic_view *again, const struct nic_view *view, const struct policy *policy,
 		const struct nic_sources *sources);

@@ -87,5 +87,6 @@ bool nic_take_lower(struct nic_view *view, const struct nic_set *set)
 	view->spreads = view->spreads_not == REASON_NONE;
 	for (int family = 0; family < FLOW_FAMILIES; family++)
 		view->predictable[family] = view->predictable_not[family] == REASON_NONE;
+	nic_judge_learnable(view);
 	return true;
 }

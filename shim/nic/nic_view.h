@@ -60,6 +60,7 @@ enum nic_origin {
 	ORIGIN_DRIVER, /* what this driver is known to do, the kernel does not tell */
 	ORIGIN_LOWER,  /* taken over from the interface below */
 	ORIGIN_POLICY,
+	ORIGIN_WATCHED, /* learned from where flows arrived */
 	NIC_ORIGINS
 };
 
@@ -123,6 +124,10 @@ struct nic_view {
 	bool rps_differs;  /* the receive queues have unlike RPS masks */
 	bool doubtful;     /* this driver is known to report what the device does not do: verify */
 	bool learn;        /* policy: hash = learn */
+	bool may_learn;    /* the policy leaves it to be learned, if what is reported is wrong */
+	bool learnable;    /* nobody tells, but watching may */
+	bool disproved;    /* what is reported was seen not to be so */
+	bool learned;      /* the arrival comes of watching */
 	uint32_t rules;    /* n-tuple rules that touch TCP */
 	uint32_t contexts; /* RSS contexts besides the default one */
 
@@ -152,6 +157,14 @@ int nic_scan(struct nic_set *out, const struct policy *policy, const struct nic_
 
 /* An interface that need not exist: `dev` as its [nic] section alone describes it. */
 void nic_scan_described(struct nic_set *out, const char *dev, const struct policy *policy);
+
+/* What watching has taught of an interface, or that what it reports was disproved, in place of what
+ * nic_scan() found. */
+struct learned;
+void nic_apply_learned(struct nic_view *view, const struct learned *learned);
+
+/* Whether any interface may be learned, so that it may spread yet. */
+bool nic_any_learnable(const struct nic_set *set);
 
 /* NULL when there is no such interface. Here and below, a set that is NULL is an empty one. */
 const struct nic_view *nic_by_index(const struct nic_set *set, uint32_t ifindex);

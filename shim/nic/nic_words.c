@@ -27,6 +27,7 @@ const char *nic_origin_name(enum nic_origin origin)
 		[ORIGIN_DRIVER] = "driver",
 		[ORIGIN_LOWER] = "interface below",
 		[ORIGIN_POLICY] = "policy",
+		[ORIGIN_WATCHED] = "watched",
 	};
 
 	return WORD(words, origin);

@@ -1,20 +1,28 @@
 #include "shim/process/machine.h"
+#include "shim/decide/learner.h"
 #include "shim/kernel/netlink.h"
 #include "shim/kernel/route.h"
 #include "shim/kernel/sys.h"
+#include "shim/learn/teach.h"
 #include "shim/nic/nic_watch.h"
 #include "shim/process/own_fd.h"
 #include "shim/process/runtime.h"
 #include "shim/process/self.h"
 #include "shim/stat/stat.h"
 #include <linux/netlink.h>
+#include <string.h>
 
 /* How often what the kernel announces is asked for, and what it does not is looked at. */
 #define NEWS_MS 100
 #define LOOK_MS 2000
 
+/* How often what was learned is gone by anew: it changes with each arrival, at first. */
+#define LEARNED_MS 10
+
 static _Atomic uint32_t epoch; /* process this was made for */
 static _Atomic uint64_t due_ms;
+static _Atomic uint32_t edition; /* of what was learned, as gone by here */
+static _Atomic uint64_t edition_ms;
 
 /* Changes under self_lock() only. */
 static struct {
@@ -23,8 +31,9 @@ static struct {
 	uint32_t nics_version, routes_version;
 	struct nic_sources sources;
 	struct route_watch news;
-	const struct nic_set *nics;
-	struct nic_set looked_at[2];
+	const struct nic_set *found; /* as the kernel and the policy say */
+	const struct nic_set *nics;  /* with what was learned */
+	struct nic_set looked_at, told[2];
 	struct nic_watch watch;
 } machine;
 
@@ -60,7 +69,7 @@ static void begin(uint64_t now_ms)
 		own_fd_drop(&machine.news.route);
 		own_fd_drop(&machine.news.ethtool);
 	} else {
-		machine.nics = runtime_nics();
+		machine.found = machine.nics = runtime_nics();
 		machine.nics_version = machine.routes_version = 1;
 	}
 	machine.sources = *runtime_sources();
@@ -77,34 +86,66 @@ static void begin(uint64_t now_ms)
 	epoch = self_epoch();
 }
 
-static void look(void)
+/* What is reported holds until it is seen not to; what nobody tells may have been learned. */
+static void apply_learned(struct nic_view *view)
 {
-	const struct policy *policy = runtime_policy();
-	struct nic_set *next = &machine.looked_at[machine.nics == &machine.looked_at[0]];
+	static struct learned learned;
 
-	if (!machine.links_changed &&
-	    !nic_watch_changed(&machine.watch, machine.nics, policy, &machine.sources))
-		return;
-	machine.links_changed = false;
-	nic_scan(next, policy, &machine.sources);
+	if (!view->learnable) {
+		uint64_t disproved = teach_disproved(view->ifindex);
+
+		if (!view->may_learn || !disproved ||
+		    disproved != arrival_fingerprint(&view->arrival))
+			return;
+		view->learnable = view->disproved = true;
+	}
+	if (teach_learned(view->ifindex, &learned))
+		nic_apply_learned(view, &learned);
+}
+
+static void tell(void)
+{
+	struct nic_set *next = &machine.told[machine.nics == &machine.told[0]];
+	const struct nic_set *found = machine.found;
+
+	edition = teach_edition();
+	next->missed = found->missed;
+	next->count = found->count;
+	memcpy(next->view, found->view, found->count * sizeof(found->view[0]));
+	for (unsigned i = 0; i < next->count; i++)
+		apply_learned(&next->view[i]);
 	machine.nics = next;
 	machine.nics_version++;
 	stat_set_nics(next, &runtime_topology()->online);
 }
 
-bool machine_is_due(uint64_t now_ms)
+static bool look(void)
 {
-	return epoch != self_epoch() || now_ms >= due_ms;
+	const struct policy *policy = runtime_policy();
+
+	if (!machine.links_changed &&
+	    !nic_watch_changed(&machine.watch, machine.found, policy, &machine.sources))
+		return false;
+	machine.links_changed = false;
+	nic_scan(&machine.looked_at, policy, &machine.sources);
+	machine.found = &machine.looked_at;
+	return true;
 }
 
-void machine_follow(uint64_t now_ms)
+bool machine_has_learned(uint64_t now_ms)
 {
-	if (!machine_is_due(now_ms))
-		return;
-	/* What is there now may be the application's, and is not for us to read from. */
-	if (epoch != self_epoch() ||
-	    (machine.news.route >= 0 && !own_fd_is_held(&machine.news.route)))
-		begin(now_ms);
+	return edition != teach_edition() && now_ms >= edition_ms;
+}
+
+bool machine_is_due(uint64_t now_ms)
+{
+	return epoch != self_epoch() || now_ms >= due_ms || machine_has_learned(now_ms);
+}
+
+static bool follow_kernel(uint64_t now_ms)
+{
+	if (now_ms < due_ms)
+		return false;
 	due_ms = now_ms + NEWS_MS;
 	bool routes = route_changed(machine.news.route);
 	bool rss = route_changed(machine.news.ethtool);
@@ -113,9 +154,29 @@ void machine_follow(uint64_t now_ms)
 	machine.links_changed |= routes || rss;
 	/* Who changes many routes must not make us look at the NICs each time. */
 	if (now_ms < machine.look_ms)
-		return;
-	look();
+		return false;
+	bool changed = look();
 	machine.look_ms = now_ms + LOOK_MS;
+	return changed;
+}
+
+void machine_follow(uint64_t now_ms)
+{
+	if (!machine_is_due(now_ms))
+		return;
+	/* What is there now may be the application's, and is not for us to read from. */
+	if (epoch != self_epoch() ||
+	    (machine.news.route >= 0 && !own_fd_is_held(&machine.news.route))) {
+		begin(now_ms);
+		due_ms = 0;
+	}
+	bool changed = follow_kernel(now_ms);
+	bool learned = machine_has_learned(now_ms);
+
+	if (learned)
+		edition_ms = now_ms + LEARNED_MS;
+	if (changed || learned)
+		tell();
 }
 
 const struct nic_set *machine_nics(void)

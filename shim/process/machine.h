@@ -9,6 +9,9 @@
 /* Whether a look is due: a few loads. now_ms: of a monotonic clock. */
 bool machine_is_due(uint64_t now_ms);
 
+/* Whether something was learned that is not gone by yet. */
+bool machine_has_learned(uint64_t now_ms);
+
 /* Those below under self_lock(), not in a vfork child, after runtime_discover(). */
 
 /* Looks if it is due. */

@@ -1,4 +1,5 @@
 #include "shim/process/runtime.h"
+#include "shim/learn/teach.h"
 #include "shim/nic/nic_sources.h"
 #include "shim/policy/start.h"
 #include "shim/process/own_fd.h"
@@ -62,6 +63,8 @@ void runtime_discover(void)
 						 .online = &topology.online,
 						 .program = program_invocation_short_name,
 						 .observe = runtime_state == RUNTIME_OBSERVE});
+		if (runtime_state == RUNTIME_ON)
+			teach_start();
 		discovered = 1;
 	}
 	self_unlock(&guard);

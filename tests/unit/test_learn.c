@@ -333,8 +333,9 @@ Test(learn, one_observation_is_not_believed)
 			learn_observe(&learn[0], &flow, really, -1);
 		}
 	}
-	/* Of 16,000 predictions. It is 240 when one observation is believed. */
-	cr_expect_lt(wrong, 95, "%u", wrong);
+	/* Of 16,000 predictions, half of what was wrong in what was seen. It is 240 when one
+	 * observation is believed. */
+	cr_expect_lt(wrong, 160, "%u", wrong);
 	cr_expect_gt(known, 3300, "%u", known);
 }
 

@@ -1,0 +1,189 @@
+#include "shim/learn/study.h"
+#include "shim/kernel/log.h"
+#include <string.h>
+
+/* Longer than anybody studies at a time: who has not come back by then is dead, or stopped. Should
+ * it go on after all, it does so at its own desk, and what it prints is at worst one that is
+ * replaced. */
+#define GONE_MS 2000
+
+#define CLAIM_MASK  0xffffu
+#define CLAIM_SHIFT 16
+
+/* A note that is being written may be waited for until so many others were. */
+#define UNFINISHED_MAX 64
+
+#define CALM_INTERVAL 32 /* arrivals, once there is nothing to be curious about */
+
+struct hold {
+	struct page *page;
+	uint64_t word; /* 0: none */
+	struct desk *desk;
+};
+
+static struct hold hold_try(struct page *page, uint64_t now_ms)
+{
+	struct hold hold = {.page = page};
+	uint64_t was = atomic_load_explicit(&page->holder, memory_order_relaxed);
+	uint64_t since = was >> CLAIM_SHIFT, claim = was & CLAIM_MASK;
+
+	if (since) {
+		if (now_ms < since + GONE_MS)
+			return hold;
+		claim = (claim + 1) & CLAIM_MASK;
+	}
+	uint64_t word = (now_ms ? now_ms : 1) << CLAIM_SHIFT | claim;
+	if (!atomic_compare_exchange_strong(&page->holder, &was, word))
+		return hold;
+	hold.word = word;
+	hold.desk = &page->desk[claim % PAGE_DESKS];
+	if (hold.desk->claim != claim + 1 || !learner_is_sound(&hold.desk->learner)) {
+		uint64_t written = page->written;
+
+		learner_init(&hold.desk->learner, &page->reported);
+		hold.desk->read = written > NOTEBOOK_NOTES ? written - NOTEBOOK_NOTES : 0;
+		hold.desk->claim = claim + 1;
+	}
+	return hold;
+}
+
+static bool is_held(const struct hold *hold)
+{
+	return atomic_load(&hold->page->holder) == hold->word;
+}
+
+static void release(const struct hold *hold)
+{
+	uint64_t word = hold->word;
+
+	atomic_compare_exchange_strong(&hold->page->holder, &word, word & CLAIM_MASK);
+}
+
+/* The note of that number, from 0. False where there is none to be had. */
+static bool take(const struct page *page, uint64_t number, struct note *out)
+{
+	const struct note *note = &page->note[number % NOTEBOOK_NOTES];
+	uint32_t wanted = (uint32_t)number + 1;
+
+	if (atomic_load_explicit(&note->number, memory_order_acquire) != wanted)
+		return false;
+	out->cpu = note->cpu;
+	out->own_cpu = note->own_cpu;
+	out->flow = note->flow;
+	atomic_thread_fence(memory_order_acquire);
+	return atomic_load_explicit(&note->number, memory_order_relaxed) == wanted &&
+	       out->cpu >= 0 && out->cpu < RSS_CPUS_MAX;
+}
+
+static bool is_family(uint8_t family)
+{
+	return family == AF_INET || family == AF_INET6;
+}
+
+/* Returns whether what is to be printed has changed. */
+static bool go_through(struct page *page, struct desk *desk)
+{
+	uint64_t written = atomic_load_explicit(&page->written, memory_order_acquire);
+	bool changed = false;
+	struct note note;
+
+	if (desk->read > written || written - desk->read > NOTEBOOK_NOTES)
+		desk->read = written > NOTEBOOK_NOTES ? written - NOTEBOOK_NOTES : 0;
+	for (; desk->read < written; desk->read++) {
+		if (take(page, desk->read, &note)) {
+			if (is_family(note.flow.family))
+				changed |= learner_observe(&desk->learner, &note.flow, note.cpu,
+							   note.own_cpu);
+		} else if (written - desk->read < UNFINISHED_MAX) {
+			break;
+		}
+	}
+	return changed;
+}
+
+static void set(_Atomic uint32_t *place, uint32_t value)
+{
+	if (atomic_load_explicit(place, memory_order_relaxed) != value)
+		atomic_store_explicit(place, value, memory_order_relaxed);
+}
+
+static void tell(struct page *page, const struct desk *desk)
+{
+	const struct learn *a = &desk->learner.family[FLOW_IPV4];
+	const struct learn *b = &desk->learner.family[FLOW_IPV6];
+
+	set(&page->seen, a->observations + b->observations);
+	set(&page->contradicted, a->contradictions + b->contradictions);
+	set(&page->forgotten, a->forgotten + b->forgotten);
+	set(&page->interval, learner_is_curious(&desk->learner) ? 0 : CALM_INTERVAL);
+	atomic_store_explicit(&page->read, desk->read, memory_order_relaxed);
+}
+
+/* In the log, once for all processes: whoever finds out says it. */
+static void say(struct page *page, const struct learned *learned)
+{
+	enum { NOTHING, LEARNED, REFUSED };
+	enum log_level level = page->disproved ? LOG_LEVEL_WARN : LOG_LEVEL_INFO;
+	uint32_t now = NOTHING;
+
+	for (unsigned f = 0; f < FLOW_FAMILIES; f++) {
+		if (learned->known[f])
+			now = LEARNED;
+		else if (learned->refused[f] && now == NOTHING)
+			now = REFUSED + learned->refusal[f];
+	}
+	uint32_t before = atomic_exchange(&page->said, now);
+	if (now == before)
+		return;
+	if (now == LEARNED)
+		log_write(level, "%s: learned from %u connections where flows arrive%s%s",
+			  page->name, page->seen,
+			  learned->way == LEARNER_GUESS ? ", by a published key: " : "",
+			  learned->key_name);
+	else if (now >= REFUSED)
+		log_write(level, "%s: cannot be learned: %s", page->name,
+			  learn_refusal_text((enum learn_refusal)(now - REFUSED)));
+	else if (before == LEARNED)
+		log_write(level, "%s: what was learned does not hold any more: learning anew",
+			  page->name);
+}
+
+void study(struct notebook *book, struct page *page, uint64_t now_ms)
+{
+	struct hold hold = hold_try(page, now_ms);
+
+	if (!hold.word)
+		return;
+	bool was_refused[FLOW_FAMILIES];
+
+	for (unsigned f = 0; f < FLOW_FAMILIES; f++)
+		was_refused[f] = hold.desk->learner.family[f].state == LEARN_REFUSED;
+	bool changed = go_through(page, hold.desk);
+
+	for (unsigned f = 0; f < FLOW_FAMILIES; f++)
+		changed |= was_refused[f] != (hold.desk->learner.family[f].state == LEARN_REFUSED);
+	if (changed)
+		learner_conclude(&hold.desk->learner, &hold.desk->learned);
+	if (is_held(&hold)) {
+		tell(page, hold.desk);
+		if (changed) {
+			page_print(book, page, &hold.desk->learned);
+			say(page, &hold.desk->learned);
+		}
+	}
+	release(&hold);
+}
+
+uint16_t study_probe(struct page *page, uint64_t now_ms, const struct flow *flow, uint16_t lo,
+		     uint16_t hi, uint64_t random)
+{
+	struct hold hold = hold_try(page, now_ms);
+
+	if (!hold.word)
+		return 0;
+	uint16_t port =
+		learn_probe(&hold.desk->learner.family[flow_family(flow)], flow, lo, hi, random);
+
+	release(&hold);
+	return port;
+}

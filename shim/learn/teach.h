@@ -1,0 +1,42 @@
+/* The notebook of this application, for those in the library who see where flows arrive and those
+ * who want to know it. */
+#pragma once
+#include "shim/learn/notebook.h"
+
+/* Makes it, once, under self_lock(), before the application forks: what is learned is shared by
+ * inheritance. Where the kernel refuses nothing is learned. */
+void teach_start(void);
+
+/* Its descriptor, which goes along over exec; -1 where there is none. */
+int teach_descriptor(void);
+/* It came over exec from the program before, which was the same: teach_start() goes on with it. The
+ * descriptor is ours from now on. */
+void teach_inherit(int fd);
+
+/* Raised whenever something new was printed: 0 before. */
+uint32_t teach_edition(void);
+
+/* What was learned of an interface; false where nothing is. */
+bool teach_learned(uint32_t ifindex, struct learned *out);
+
+/* The fingerprint of what that interface reports and does not do, 0 where there is none. */
+uint64_t teach_disproved(uint32_t ifindex);
+void teach_disprove(uint32_t ifindex, const char *name, const struct arrival *reported);
+
+/* Of an interface that is learned: one arrival in so many is to be told of. Any arrival, at the
+ * curious ones: some interface wants each. */
+unsigned teach_interval(uint32_t ifindex);
+bool teach_is_curious(void);
+
+/* A flow was seen to arrive on a CPU; own_cpu: where the thread runs that made the flow, or -1.
+ * reported: as notebook_begin(). No system call. */
+void teach(uint32_t ifindex, const char *name, const struct rss_hash *reported,
+	   const struct flow *flow, int cpu, int own_cpu);
+
+/* Makes something of what was seen, if anybody saw anything: for a thread that is about to wait. */
+void teach_study(uint64_t now_ms);
+
+/* A port in [lo, hi] with which the flow would teach something; 0 where nothing is to be learned.
+ * learned: something is known by now, so that a port which is not sure to teach is none. */
+uint16_t teach_probe(uint32_t ifindex, const struct flow *flow, uint16_t lo, uint16_t hi,
+		     bool learned, uint64_t now_ms);
