@@ -60,6 +60,23 @@ Test(stat_read, texts_end_and_move_no_cursor)
 	cr_expect_str_eq(memory.listener[1].reason, "a?b?");
 }
 
+Test(stat_read, lists_stay_within_their_pool)
+{
+	struct policy_nic *nic = &memory.policy.nic[POLICY_NICS_MAX - 1];
+
+	memory.policy.listen_ports.count = POLICY_PORTS_MAX + 1;
+	memory.policy.nic_count = POLICY_NICS_MAX + 1;
+	nic->queue_cpus = (struct policy_list){.at = POLICY_POOL_MAX - 1, .count = 2};
+	nic->indirection.entry = (struct policy_list){.at = 1, .count = UINT16_MAX};
+	nic->hash_key.len = POLICY_KEY_MAX + 1;
+	cr_assert_eq(stat_check(&memory, sizeof(memory)), 0);
+	cr_expect_eq(memory.policy.listen_ports.count, POLICY_PORTS_MAX);
+	cr_expect_eq(memory.policy.nic_count, POLICY_NICS_MAX);
+	cr_expect_eq(nic->queue_cpus.count, 0);
+	cr_expect_eq(nic->indirection.entry.count, 0);
+	cr_expect_eq(nic->hash_key.len, POLICY_KEY_MAX);
+}
+
 Test(stat_read, counts_of_all_threads_make_the_sum)
 {
 	struct stat_totals totals;
