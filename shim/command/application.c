@@ -1,8 +1,10 @@
 #include "shim/command/application.h"
+#include "shim/command/verbs.h"
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -353,13 +355,36 @@ int application_read(struct application *app, char *why, size_t size)
 	return error ? -1 : 0;
 }
 
-bool application_pid(const char *text, pid_t *pid)
+bool application_pid(const char *verb, const char *text, pid_t *pid)
 {
 	char *end;
 	long number = strtol(text, &end, 10);
 
 	*pid = (pid_t)number;
-	return isdigit((unsigned char)*text) && !*end && number > 0 && number <= INT_MAX;
+	if (isdigit((unsigned char)*text) && !*end && number > 0 && number <= INT_MAX)
+		return true;
+	fprintf(stderr, "rssshim %s: %s: not the number of a process (such as ps shows)\n", verb,
+		text);
+	return false;
+}
+
+bool application_arguments(const char *verb, int argc, char **argv, pid_t *pid, bool *json)
+{
+	struct option options[] = {{"json", no_argument, NULL, 'j'}, {0}};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", json ? options : options + 1, NULL)) != -1) {
+		if (option != 'j') {
+			verb_usage(verb);
+			return false;
+		}
+		*json = true;
+	}
+	if (optind + 1 < argc) {
+		verb_unexpected(verb, argv[optind + 1]);
+		return false;
+	}
+	return optind == argc || application_pid(verb, argv[optind], pid);
 }
 
 const char *application_state(const struct application *app)

@@ -27,8 +27,11 @@ bool application_same(const struct application *a, const struct application *b);
 /* Takes a fresh copy and checks it. Returns 0, or -1 and a sentence in why. */
 int application_read(struct application *app, char *why, size_t size);
 
-/* The only argument of a verb that is about one process. Returns false where it is no number. */
-bool application_pid(const char *text, pid_t *pid);
+/* A process named by an argument. Returns false, with a complaint, where it is no number. */
+bool application_pid(const char *verb, const char *text, pid_t *pid);
+/* The arguments `[PID] [--json]`; json is NULL for a verb that has no --json. Returns false, with a
+ * complaint, where there are others. *pid is left alone where none is named. */
+bool application_arguments(const char *verb, int argc, char **argv, pid_t *pid, bool *json);
 
 /* "steering", "off", "observing". */
 const char *application_state(const struct application *app);

@@ -42,7 +42,6 @@ int verb_check(int argc, char **argv)
 	bool show = false;
 	int option;
 
-	opterr = 0;
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (option != 's')
 			return verb_usage("check");

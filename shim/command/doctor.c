@@ -97,8 +97,13 @@ static void check_container(struct doctor *doctor)
 		if (!link && view->up && view->kind != NIC_LOOPBACK)
 			link = view;
 	}
-	if (!link)
+	if (!link) {
+		doctor_finding(doctor, FINDING_PROBLEM,
+			       "no network interface is up but loopback: packets of clients on "
+			       "this host arrive on the CPU of the sender");
+		doctor_mend("rssshim doctor # in the network namespace of the server");
 		return;
+	}
 	snprintf(what, sizeof(what),
 		 "no network card is in view, only %s (%s): RSS is outside this network namespace",
 		 link->name, nic_kind_name(link->kind));
@@ -148,7 +153,7 @@ int verb_doctor(int argc, char **argv)
 		conf = optarg;
 	}
 	if (optind != argc)
-		return verb_usage("doctor");
+		return verb_unexpected("doctor", argv[optind]);
 	if (nic_knowledge_load(&doctor.known, conf, true, why, sizeof(why))) {
 		fprintf(stderr, "rssshim doctor: %s\n", why);
 		return 2;

@@ -34,12 +34,8 @@ int verb_explain(int argc, char **argv)
 	char why[256];
 	pid_t pid = 0;
 
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--json") == 0)
-			json = true;
-		else if (pid || !application_pid(argv[i], &pid))
-			return verb_usage("explain");
-	}
+	if (!application_arguments("explain", argc, argv, &pid, &json))
+		return 2;
 	if (!pid)
 		return verb_usage("explain");
 	if (applications_find(pid, false, &app, why, sizeof(why)) < 0) {

@@ -8,7 +8,7 @@
 
 #define OPTIONS_MAX 16
 
-bool flow_question_read(struct flow_question *question, int argc, char **argv,
+bool flow_question_read(struct flow_question *question, const char *verb, int argc, char **argv,
 			const struct flow_option *own, unsigned own_count)
 {
 	const struct flow_option common[] = {{"nic", true, &question->nic},
@@ -32,7 +32,10 @@ bool flow_question_read(struct flow_question *question, int argc, char **argv,
 		*value[at] = optarg ? optarg : options[at].name;
 	if (option < 0 && optind == argc)
 		return true;
-	verb_usage(argv[0]);
+	if (option < 0)
+		verb_unexpected(verb, argv[optind]);
+	else
+		verb_usage(verb);
 	return false;
 }
 

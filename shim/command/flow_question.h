@@ -18,7 +18,7 @@ struct flow_option {
 
 /* Reads the options. False, after the usage was said, where one is unknown or something else is
  * left over. */
-bool flow_question_read(struct flow_question *question, int argc, char **argv,
+bool flow_question_read(struct flow_question *question, const char *verb, int argc, char **argv,
 			const struct flow_option *own, unsigned own_count);
 
 /* Finds out how flows arrive at the NIC of a question. False where that cannot be; what is to be

@@ -182,8 +182,9 @@ static bool map_file(const char *path, struct image *image, struct stat *st)
 
 	if (fd < 0)
 		return false;
-	errno = ENOEXEC;
-	if (fstat(fd, st) == 0 && S_ISREG(st->st_mode) && st->st_size > 2)
+	bool known = fstat(fd, st) == 0;
+	errno = known && S_ISDIR(st->st_mode) ? EISDIR : ENOEXEC;
+	if (known && S_ISREG(st->st_mode) && st->st_size > 2)
 		map = mmap(NULL, (size_t)st->st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	close(fd);
 	*image = (struct image){.bytes = map, .size = (size_t)st->st_size};
@@ -203,7 +204,9 @@ int launch_examine(const char *path, char *why, size_t size)
 
 		if (!map_file(program, &image, &st)) {
 			/* Executable but not readable: the kernel runs it, we cannot look. */
-			return errno == EACCES ? 0 : refuse(&exam, "cannot be read.");
+			return errno == EACCES
+				       ? 0
+				       : refuse(&exam, "cannot be started: %s.", strerror(errno));
 		}
 		if (memcmp(image.bytes, "#!", 2) == 0) {
 			if (!script_interpreter(&image, next))

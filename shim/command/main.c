@@ -24,6 +24,13 @@ static const struct verb *find(const char *name)
 	return NULL;
 }
 
+static int print_verb(const struct verb *verb)
+{
+	printf("usage: rssshim %s %s\n\n%s\n\nMore in rssshim(1).\n", verb->name, verb->arguments,
+	       verb->help);
+	return 0;
+}
+
 static void print_help(FILE *out)
 {
 	fputs("usage: rssshim VERB ...\n\n"
@@ -42,6 +49,24 @@ int verb_usage(const char *verb)
 	return 2;
 }
 
+int verb_unexpected(const char *verb, const char *argument)
+{
+	fprintf(stderr, "rssshim %s: %s: not expected here\n", verb, argument);
+	return verb_usage(verb);
+}
+
+static int run(const struct verb *verb, int argc, char **argv)
+{
+	static char name[64];
+
+	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
+		return print_verb(verb);
+	/* getopt_long() complains in the name of argv[0]. */
+	snprintf(name, sizeof(name), "rssshim %s", verb->name);
+	argv[0] = name;
+	return verb->run(argc, argv);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 2) {
@@ -58,10 +83,13 @@ int main(int argc, char **argv)
 	}
 	const struct verb *verb = find(argv[1]);
 	if (!verb) {
-		fprintf(stderr, "rssshim: no verb %s (rssshim --help lists them)\n", argv[1]);
+		fprintf(stderr, "rssshim: no verb %s (", argv[1]);
+		for (size_t i = 0; i < VERB_COUNT; i++)
+			fprintf(stderr, "%s%s", i ? " | " : "", verbs[i].name);
+		fputs("); rssshim --help describes them\n", stderr);
 		return 2;
 	}
-	int status = verb->run(argc - 1, argv + 1);
+	int status = run(verb, argc - 1, argv + 1);
 	/* A full disk behind stdout is a failure too. */
 	return fflush(stdout) == 0 || status ? status : 1;
 }

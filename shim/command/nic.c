@@ -101,7 +101,7 @@ int verb_nic(int argc, char **argv)
 			return verb_usage("nic");
 	}
 	if (argc - optind > 1)
-		return verb_usage("nic");
+		return verb_unexpected("nic", argv[optind + 1]);
 	if (nic_knowledge_load(&known, conf, true, why, sizeof(why)))
 		return failed(why);
 	if (optind < argc) {

@@ -30,9 +30,11 @@ static int turn(const char *verb, int argc, char **argv, uint32_t off)
 	struct timespec in_effect = {.tv_nsec = IN_EFFECT_NS};
 	struct application *app;
 	char why[256];
-	pid_t pid;
+	pid_t pid = 0;
 
-	if (argc != 2 || !application_pid(argv[1], &pid))
+	if (!application_arguments(verb, argc, argv, &pid, NULL))
+		return 2;
+	if (!pid)
 		return verb_usage(verb);
 	if (applications_find(pid, true, &app, why, sizeof(why)) < 0) {
 		fprintf(stderr, "rssshim %s: %s\n", verb, why);

@@ -98,6 +98,6 @@ int verb_options(int argc, char **argv)
 	else if (argc == 2 && strcmp(argv[1], "--man") == 0)
 		print_man();
 	else
-		return verb_usage("options");
+		return verb_unexpected("options", argv[argc > 2 ? 2 : 1]);
 	return 0;
 }

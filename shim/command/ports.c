@@ -120,7 +120,7 @@ int verb_ports(int argc, char **argv)
 	struct flow flow;
 	char *end;
 
-	if (!flow_question_read(&question, argc, argv, own, 2))
+	if (!flow_question_read(&question, "ports", argc, argv, own, 2))
 		return 2;
 	if (!question.nic || !question.remote || !question.local || !cpu)
 		return verb_usage("ports");

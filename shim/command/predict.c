@@ -72,7 +72,7 @@ int verb_predict(int argc, char **argv)
 	static struct arrival arrival;
 	struct flow flow;
 
-	if (!flow_question_read(&question, argc, argv, own, 1))
+	if (!flow_question_read(&question, "predict", argc, argv, own, 1))
 		return 2;
 	if (!question.nic || !question.remote != !question.local)
 		return verb_usage("predict");

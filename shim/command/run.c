@@ -84,7 +84,6 @@ int verb_run(int argc, char **argv)
 	const char *conf = NULL;
 	int option;
 
-	opterr = 0;
 	while ((option = getopt_long(argc, argv, "+", options, NULL)) != -1) {
 		if (option != 'c')
 			return verb_usage("run");

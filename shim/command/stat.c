@@ -61,12 +61,8 @@ int verb_stat(int argc, char **argv)
 	char why[256];
 	pid_t pid = 0;
 
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--json") == 0)
-			json = true;
-		else if (pid || !application_pid(argv[i], &pid))
-			return verb_usage("stat");
-	}
+	if (!application_arguments("stat", argc, argv, &pid, &json))
+		return 2;
 	int count = applications_find(pid, false, &list, why, sizeof(why));
 	if (count < 0) {
 		fprintf(stderr, "rssshim stat: %s\n", why);

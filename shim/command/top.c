@@ -9,6 +9,7 @@
 
 #define INTERVAL_LEAST 0.1
 #define INTERVAL_MOST  3600
+#define COUNT_MOST     1000000000
 
 struct top {
 	struct screen screen;
@@ -143,33 +144,33 @@ static bool parse(struct top *top, int argc, char **argv, pid_t *pid)
 	static const struct option options[] = {{"interval", required_argument, NULL, 'i'},
 						{"count", required_argument, NULL, 'n'},
 						{0}};
-	double count;
+	double count = 0;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (option == 'i' &&
-		    !number(optarg, INTERVAL_LEAST, INTERVAL_MOST, &top->interval)) {
+		switch (option) {
+		case 'i':
+			if (number(optarg, INTERVAL_LEAST, INTERVAL_MOST, &top->interval))
+				break;
 			fprintf(stderr, "rssshim top: --interval %s: not seconds (%g to %d)\n",
 				optarg, INTERVAL_LEAST, INTERVAL_MOST);
 			return false;
-		}
-		if (option == 'n') {
-			if (!number(optarg, 1, 1e9, &count)) {
-				fprintf(stderr,
-					"rssshim top: --count %s: not a number of frames (from "
-					"1)\n",
-					optarg);
-				return false;
-			}
-			top->frames = (unsigned long)count;
-		}
-		if (option == '?')
+		case 'n':
+			if (number(optarg, 1, COUNT_MOST, &count))
+				break;
+			fprintf(stderr, "rssshim top: --count %s: not frames (1 to %d)\n", optarg,
+				COUNT_MOST);
 			return false;
+		default:
+			verb_usage("top");
+			return false;
+		}
 	}
-	if (optind < argc && !application_pid(argv[optind++], pid)) {
-		fprintf(stderr, "rssshim top: %s: not the number of a process\n", argv[optind - 1]);
+	top->frames = (unsigned long)count;
+	if (optind < argc && !application_pid("top", argv[optind++], pid))
 		return false;
-	}
+	if (optind < argc)
+		verb_unexpected("top", argv[optind]);
 	return optind == argc;
 }
 
@@ -181,7 +182,7 @@ int verb_top(int argc, char **argv)
 	struct application *list;
 
 	if (!parse(&top, argc, argv, &pid))
-		return verb_usage("top");
+		return 2;
 	int found = applications_find(pid, false, &list, why, sizeof(why));
 	if (found < 0) {
 		fprintf(stderr, "rssshim top: %s\n", why);

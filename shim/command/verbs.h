@@ -24,11 +24,14 @@
 	VERB(doctor, "[--conf FILE]",                                                              \
 	     "what on this host works against alignment, and the command that mends it")
 
-/* argv[0] is the verb, argv[argc] is NULL. Output on stdout, complaints on stderr. Returns the exit
- * status: 0, 1 where what was asked could not be done, 2 (of verb_usage) for wrong arguments. */
+/* argv[0] is "rssshim VERB", argv[argc] is NULL. Output on stdout, complaints on stderr. Returns
+ * the exit status: 0, 1 where what was asked could not be done, 2 (of verb_usage) for wrong
+ * arguments. */
 #define VERB_PROTOTYPE(name, arguments, help) int verb_##name(int argc, char **argv);
 VERBS(VERB_PROTOTYPE)
 #undef VERB_PROTOTYPE
 
 /* Says on stderr how the verb is called. Returns 2. */
 int verb_usage(const char *verb);
+/* The same of an argument too many. */
+int verb_unexpected(const char *verb, const char *argument);

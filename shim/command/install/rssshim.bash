@@ -42,6 +42,10 @@ _rssshim() {
 	*)
 		case $verb in
 		run) mapfile -t COMPREPLY < <(compgen -c -- "$word") ;;
+		stat | top | explain | on | off)
+			mapfile -t COMPREPLY < <(compgen -W "$(rssshim top --count 1 2>/dev/null |
+				sed -n 's/^[^ ]* (pid \([0-9]*\).*/\1/p; s/^[^ ]*  *\([0-9][0-9]*\) .*/\1/p')" -- "$word")
+			;;
 		check) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
 		nic) mapfile -t COMPREPLY < <(cd /sys/class/net && compgen -G "$word*") ;;
 		esac
