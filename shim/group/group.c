@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#define PUBLISH_ROUNDS 16
+
 static struct group groups[GROUPS_MAX];
 
 struct group *group_at(unsigned number)
@@ -425,6 +427,7 @@ int group_publish(struct group *group)
 	struct steer_input input = {.distance = distance, .distance_context = runtime_topology()};
 	struct steer_plan plan;
 	uint32_t generation;
+	int rounds = PUBLISH_ROUNDS;
 
 	do {
 		generation = ledger->generation;
@@ -436,7 +439,8 @@ int group_publish(struct group *group)
 		if (ret)
 			return ret;
 		ledger->attached = generation;
-	} while (ledger->generation != generation);
+		/* Who changes it all the time cannot hold us: the next to look goes on. */
+	} while (ledger->generation != generation && --rounds);
 	return 0;
 }
 

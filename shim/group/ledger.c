@@ -184,14 +184,14 @@ void ledger_steer_input(const struct ledger *ledger, struct steer_input *input)
 
 void ledger_gate(const struct ledger *ledger, struct steer_gate *gate)
 {
-	unsigned count = ledger->nic_count;
+	unsigned count = ledger->nic_count, common = ledger->common_count;
 
 	gate->nic_count = count <= STEER_NICS_MAX ? count : 0;
 	for (unsigned i = 0; i < gate->nic_count; i++)
 		gate->ifindex[i] = ledger->nic_ifindex[i];
 	gate->member_base = ledger->member_base;
 	gate->common_base = ledger->common_base;
-	gate->common_count = ledger->common_count ? ledger->common_count : 1;
+	gate->common_count = common ? common : 1;
 }
 
 static bool holds_waiting(const struct ledger_watch *watch, const struct slot_set *waiting)

@@ -23,13 +23,15 @@ $(FUZZ_BIN): $(BUILD)/fuzz/%: tests/fuzz/%.c $(FUZZ_CORE) $(BUILD)/fuzz/command.
 	$(FUZZ_CC) $(CPPFLAGS) -std=gnu11 $(WARN) $(FUZZ_CFLAGS) -Wno-missing-prototypes -fsanitize=fuzzer \
 		-o $@ $< $(BUILD)/fuzz/command.a $(FUZZ_CORE) $(LDFLAGS) -linih
 
-.PHONY: fuzz
+FUZZ_NAMES   := $(patsubst tests/fuzz/fuzz_%.c,%,$(FUZZ_SRC))
+
+# One after another, also with -j: each is to have its CPU.
+.PHONY: fuzz $(addprefix fuzz-,$(FUZZ_NAMES))
 fuzz: $(FUZZ_BIN)
-	@for target in $^; do \
-		name=$${target##*/fuzz_}; corpus=$$(mktemp -d); \
-		echo "fuzz $$name for $(FUZZ_SECONDS) s"; \
-		$$target -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=1024 -verbosity=0 \
-			-print_final_stats=1 -artifact_prefix=$(BUILD)/fuzz/$$name- \
-			$$corpus tests/fuzz/seeds/$$name || { rm -rf $$corpus; exit 1; }; \
-		rm -rf $$corpus; \
-	done
+	@for name in $(FUZZ_NAMES); do $(MAKE) --no-print-directory fuzz-$$name || exit 1; done
+
+$(addprefix fuzz-,$(FUZZ_NAMES)): fuzz-%: $(BUILD)/fuzz/fuzz_%
+	@echo "fuzz $* for $(FUZZ_SECONDS) s"
+	@corpus=$$(mktemp -d) && trap 'rm -rf $$corpus' EXIT && \
+		$< -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=1024 -verbosity=0 \
+			-print_final_stats=1 -artifact_prefix=$(BUILD)/fuzz/$*- $$corpus tests/fuzz/seeds/$*
