@@ -8,8 +8,10 @@
 #include <signal.h>
 #include <stddef.h>
 
-#define HOME_MS  200
-#define SWEEP_MS 10
+#define HOME_MS 200
+/* A thread that has no home yet: it may be about to be pinned, or the first socket to be seen. */
+#define HOMELESS_MS 20
+#define SWEEP_MS    10
 /* A sweep looks at so many words, and asks the kernel about so many connections. */
 #define SWEEP_WORDS 512
 #define SWEEP_ASKS  16
@@ -176,8 +178,10 @@ void moves_make(unsigned number, uint64_t now_ms)
 	unsigned count = noted.count;
 
 	if (now_ms >= instance->next_home_ms) {
-		instance->next_home_ms = now_ms + HOME_MS;
 		instance_follow_home(number, now_ms);
+		instance->next_home_ms =
+			now_ms +
+			(placement_takes_part(instance_worker(number)) ? HOME_MS : HOMELESS_MS);
 		relieve_orphan();
 	}
 	if (!count && now_ms < instance->next_sweep_ms)

@@ -1,5 +1,6 @@
 """pass_listener.py FAMILY PORT COMMAND...: COMMAND with a listening socket as descriptor 3, as a
-service manager passes it: under the user PASS_AS_USER, with LISTEN_FDS=PASS_LISTEN_FDS."""
+service manager passes it: under the user PASS_AS_USER, with LISTEN_FDS=PASS_LISTEN_FDS. Blocks, unless
+PASS_NONBLOCK is set."""
 import os
 import socket
 import sys
@@ -15,6 +16,7 @@ listener.listen(1024)
 if listener.fileno() != 3:
     os.dup2(listener.fileno(), 3)
 os.set_inheritable(3, True)
+os.set_blocking(3, "PASS_NONBLOCK" not in os.environ)
 os.setuid(user)
 if "PASS_LISTEN_FDS" in os.environ:
     os.environ["LISTEN_FDS"] = os.environ["PASS_LISTEN_FDS"]

@@ -33,12 +33,13 @@ struct connection {
 
 static struct {
 	int port, workers, cpu[WORKERS_MAX];
+	int passed;      /* a listener that was passed, or -1 */
 	const char *how; /* level, edge, oneshot */
 	bool dealer;     /* one thread accepts and deals out */
 	bool readds;     /* takes out and adds again, now and then */
 	bool dups;       /* makes a copy of every eighth connection, for as long as it lives */
 	bool forks;      /* forks a child, which ends at once, after every 256 connections */
-} opt = {.how = "level"};
+} opt = {.how = "level", .passed = -1};
 
 static uint32_t interest = EPOLLIN;
 static int instance[WORKERS_MAX], listener;
@@ -168,22 +169,29 @@ static void *deal(void *unused)
 {
 	unsigned next = 0;
 
-	fcntl(listener, F_SETFL, 0);
 	while (!stop && take(instance[next++ % (unsigned)opt.workers]))
 		;
 	return unused;
 }
 
-static void start(void)
+static int make_listener(void)
 {
 	struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)opt.port)};
-	struct epoll_event event = {.events = EPOLLIN};
-	int on = 1;
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
 
-	listener = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(listener, (struct sockaddr *)&any, sizeof(any)) || listen(listener, 4096))
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, (struct sockaddr *)&any, sizeof(any)) || listen(fd, 4096))
 		die("listen");
+	return fd;
+}
+
+static void start(void)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+
+	listener = opt.passed >= 0 ? opt.passed : make_listener();
+	if (!opt.dealer)
+		fcntl(listener, F_SETFL, O_NONBLOCK);
 	for (long i = 0; i < opt.workers; i++) {
 		instance[i] = epoll_create1(EPOLL_CLOEXEC);
 		if (!opt.dealer && epoll_ctl(instance[i], EPOLL_CTL_ADD, listener, &event))
@@ -200,10 +208,15 @@ static void start(void)
 static void parse(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"port", required_argument, NULL, 'p'}, {"cpus", required_argument, NULL, 'c'},
-		{"how", required_argument, NULL, 'h'},  {"dealer", no_argument, NULL, 'd'},
-		{"readds", no_argument, NULL, 'r'},     {"dups", no_argument, NULL, 'u'},
-		{"forks", no_argument, NULL, 'f'},      {NULL, 0, NULL, 0},
+		{"port", required_argument, NULL, 'p'},
+		{"cpus", required_argument, NULL, 'c'},
+		{"how", required_argument, NULL, 'h'},
+		{"dealer", no_argument, NULL, 'd'},
+		{"readds", no_argument, NULL, 'r'},
+		{"dups", no_argument, NULL, 'u'},
+		{"forks", no_argument, NULL, 'f'},
+		{"passed", required_argument, NULL, 'l'},
+		{NULL, 0, NULL, 0},
 	};
 	int option;
 
@@ -219,6 +232,9 @@ static void parse(int argc, char **argv)
 			break;
 		case 'h':
 			opt.how = optarg;
+			break;
+		case 'l':
+			opt.passed = atoi(optarg);
 			break;
 		case 'd':
 			opt.dealer = true;
@@ -238,7 +254,7 @@ static void parse(int argc, char **argv)
 	}
 	if (!opt.port || !opt.workers) {
 		fprintf(stderr, "pool --port N --cpus LIST [--how level|edge|oneshot] [--dealer] "
-				"[--readds] [--dups] [--forks]\n");
+				"[--readds] [--dups] [--forks] [--passed FD]\n");
 		exit(2);
 	}
 	if (!strcmp(opt.how, "edge"))

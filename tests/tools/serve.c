@@ -35,6 +35,9 @@ static struct {
 
 static int listener[WORKERS_MAX];
 
+/* What accept() told of each descriptor. */
+static struct sockaddr_storage told[20000];
+
 static void die(const char *what)
 {
 	perror(what);
@@ -72,19 +75,28 @@ static void pin(int cpu)
 		die("affinity");
 }
 
+static int take(int from, int flags)
+{
+	struct sockaddr_storage peer = {0};
+	socklen_t length = sizeof(peer);
+	int accepted = accept4(from, (struct sockaddr *)&peer, &length, flags);
+
+	if (accepted >= (int)(sizeof(told) / sizeof(*told)))
+		die("too many descriptors");
+	if (accepted >= 0)
+		told[accepted] = peer;
+	return accepted;
+}
+
 static void peer_text(int fd, char *text, size_t room)
 {
-	struct sockaddr_storage peer;
-	socklen_t length = sizeof(peer);
+	const struct sockaddr_in6 *in6 = (void *)&told[fd];
+	const struct sockaddr_in *in = (void *)&told[fd];
+	bool is6 = told[fd].ss_family == AF_INET6;
 	char host[INET6_ADDRSTRLEN];
 
-	if (getpeername(fd, (struct sockaddr *)&peer, &length))
-		return;
-	const struct sockaddr_in6 *in6 = (void *)&peer;
-	const struct sockaddr_in *in = (void *)&peer;
-	bool is6 = peer.ss_family == AF_INET6;
-	inet_ntop(peer.ss_family, is6 ? (void *)&in6->sin6_addr : (void *)&in->sin_addr, host,
-		  sizeof(host));
+	inet_ntop(is6 ? AF_INET6 : AF_INET, is6 ? (void *)&in6->sin6_addr : (void *)&in->sin_addr,
+		  host, sizeof(host));
 	snprintf(text, room, is6 ? "[%s]:%u" : "%s:%u", host, ntohs(in->sin_port));
 }
 
@@ -134,7 +146,7 @@ static void serve_epoll(int from, bool leaves)
 				continue;
 			}
 			do {
-				int accepted = accept4(from, NULL, NULL, SOCK_NONBLOCK);
+				int accepted = take(from, SOCK_NONBLOCK);
 				if (accepted < 0)
 					break;
 				epoll_add(ep, accepted, EPOLLIN);
@@ -164,7 +176,7 @@ static void serve_poll(int from)
 				fds[i] = fds[--count];
 			}
 		}
-		int accepted = fds[0].revents && count < POLL_MAX ? accept(from, NULL, NULL) : -1;
+		int accepted = fds[0].revents && count < POLL_MAX ? take(from, 0) : -1;
 		if (accepted >= 0)
 			fds[count++] = (struct pollfd){.fd = accepted, .events = POLLIN};
 	}
@@ -196,7 +208,7 @@ static void serve_select(int from)
 				}
 				continue;
 			}
-			int accepted = accept(from, NULL, NULL);
+			int accepted = take(from, 0);
 			if (accepted >= FD_SETSIZE) {
 				close(accepted);
 			} else if (accepted >= 0) {
@@ -211,7 +223,7 @@ static void serve_select(int from)
 static void serve_accept(int from)
 {
 	for (;;) {
-		int accepted = accept(from, NULL, NULL);
+		int accepted = take(from, 0);
 		if (accepted >= 0 && !answer(accepted))
 			close(accepted);
 	}

@@ -1,0 +1,167 @@
+#!/usr/bin/env bash
+# timeout: 300
+# Listeners that the kernel lets nobody group, as another user made them: what is accepted on the
+# wrong CPU is handed over, between processes and between threads, and surfaces where it belongs.
+. "$(dirname "$0")/../lib/tap.sh"
+. "$(dirname "$0")/../lib/bench.sh"
+. "$(dirname "$0")/../lib/pool.sh"
+why=$(bench_lacks) && skip_all "$why"
+
+# Usage: 53-hand-over.sh [WORD]: only what has that word in its name.
+ONLY=${1:-}
+COUNT=${COUNT:-2000}
+PORT=8080 NOBODY=65534
+world_up clients=4
+world_conf >"$WORLD_DIR/policy.ini"
+# That user must be able to read what it runs, and to write its files.
+cp "$BUILD/serve" "$BUILD/pool" "$BUILD/librssshim.so" "$WORLD_DIR"
+SHIM=(env "LD_PRELOAD=$WORLD_DIR/librssshim.so" "RSSSHIM_CONF=$WORLD_DIR/policy.ini")
+PASS=(env PASS_AS_USER=$NOBODY python3 "$BENCH_ROOT/tests/lib/pass_listener.py")
+
+is_chosen() { [[ $1 == *"$ONLY"* ]]; }
+give_files() { chown -R $NOBODY "$WORLD_DIR"; }
+
+is_all_aligned() { [ "$(observe --json --listen $PORT "$1" | jq .aligned)" = "$COUNT" ]; }
+
+# judge NAME FAMILY EXCHANGE PID [SECONDS]: connections, one after another; each is served on its CPU,
+# at once or within so many seconds.
+judge() {
+	local name="$1, IPv$2" to=$DUT4:$PORT from=$CLIENT4 counts
+	[ "$2" = 4 ] || to="[$DUT6]:$PORT" from=$CLIENT6
+	# shellcheck disable=SC2086
+	counts=$(conns_hold --to "$to" --from "$from" --count "$COUNT" --concurrency 1 $3)
+	is "$(jq '[.ok, .failed]' -c <<<"$counts")" "[$COUNT,0]" "$name: all served"
+	# Where they move after they were accepted, the first few wait for workers to know their homes.
+	[ "${5:-}" ] && wait_until "$5" is_all_aligned "$4"
+	is "$(observe --json --listen $PORT "$4" | jq -c '[.aligned, .total]')" "[$COUNT,$COUNT]" \
+		"$name: all on the CPU of their packets"
+	conns_release
+}
+
+# handed_over PID NAME: by the shim's own count.
+handed_over() {
+	between "$("$BUILD/rssshim" stat --json "$1" | jq .migrate.handed_over)" $((COUNT / 5)) $((COUNT * 4 / 5)) \
+		"$2: about half of them were handed over"
+}
+
+nginx_way() {
+	local family name="nginx" pid
+	is_chosen "$name" || return
+	for family in 4 6; do
+		nginx_conf workers=2 port=$PORT
+		give_files
+		# So nginx itself passes listeners on; it stays in the foreground then.
+		spawn_dut nginx env PASS_NONBLOCK=1 "${PASS[@]}" $family $PORT "${SHIM[@]}" "NGINX=3;" \
+			"$(command -v nginx)" -c "$NGINX_CONF" -e "$WORLD_DIR/nginx.error.log"
+		pid=$SPAWNED
+		wait_port dut $PORT
+		wait_ready 2 "$pid"
+		judge "$name" $family "--request /" "$pid"
+		handed_over "$pid" "$name, IPv$family"
+		stop_pid "$pid" QUIT
+	done
+}
+
+haproxy_way() {
+	local family name="HAProxy, one listener in two threads"
+	is_chosen "$name" || return
+	cat >"$WORLD_DIR/haproxy.cfg" <<-EOF
+		global
+		  nbthread 2
+		  cpu-map auto:1/1-2 0-1
+		  tune.listener.multi-queue off
+		  maxconn 4000
+		defaults
+		  mode http
+		  timeout client 60s
+		  timeout http-keep-alive 60s
+		frontend f
+		  bind fd@3
+		  http-request return status 200 content-type text/plain string hello
+	EOF
+	give_files
+	for family in 4 6; do
+		spawn_dut haproxy "${PASS[@]}" $family $PORT "${SHIM[@]}" haproxy -f "$WORLD_DIR/haproxy.cfg"
+		local pid=$SPAWNED
+		wait_port dut $PORT
+		wait_ready 2 "$pid"
+		judge "$name" $family "--request /" "$pid"
+		handed_over "$pid" "$name, IPv$family"
+		stop_pid "$pid"
+	done
+}
+
+serve_up() { # FAMILY SERVE-OPTION...
+	local family=$1
+	shift
+	spawn_dut serve "${PASS[@]}" "$family" $PORT "${SHIM[@]}" "$WORLD_DIR/serve" --port $PORT \
+		--cpus "0 1" --passed 3 "$@"
+	SERVE=$SPAWNED
+	wait_port dut $PORT
+	wait_ready 2 "$SERVE"
+}
+serve_down() {
+	local pid pids
+	pids="$SERVE $(pgrep -P "$SERVE")"
+	# shellcheck disable=SC2086
+	kill -KILL $pids 2>/dev/null
+	for pid in $pids; do wait_until 5 bench_gone "$pid"; done
+}
+
+serve_way() { # NAME SERVE-OPTION...
+	local family name=$1
+	is_chosen "$name" || return
+	shift
+	for family in 4 6; do
+		serve_up $family "$@"
+		judge "$name" $family --numbered "$SERVE"
+		serve_down
+	done
+}
+
+# One thread accepts, and whoever it deals to: then it is in the epoll instances that it must be
+# brought to its CPU.
+dealer_way() {
+	local family name="a single acceptor, mode = epoll"
+	is_chosen "$name" || return
+	for family in 4 6; do
+		pool_up "${PASS[@]}" $family $PORT "${SHIM[@]}" RSSSHIM_MIGRATE_MODE=epoll \
+			"$WORLD_DIR/pool" --port $PORT --cpus "0 1" --passed 3 --dealer
+		judge "$name" $family --numbered "$POOL" 5
+		pool_down "$name, IPv$family"
+	done
+}
+
+# A worker is killed while connections are handed to it and by it: what it held is lost, and nothing
+# else; what waited in its mailbox is served by the other.
+killed_way() {
+	local name="a worker is killed" counts pid victim
+	is_chosen "$name" || return
+	serve_up 4 --wait epoll
+	in_client "$BUILD/conns" --to "$DUT4:$PORT" --from "$CLIENT4" --churn 4 --requests 2 --concurrency 64 \
+		--numbered >"$WORLD_DIR/churn.json" &
+	pid=$!
+	sleep 1
+	victim=$(pgrep -P "$SERVE" | head -1)
+	kill -9 "$victim"
+	wait_until 15 bench_gone $pid
+	counts=$(cat "$WORLD_DIR/churn.json")
+	is "$(jq '[.refused, .timeout, .bad, .local]' -c <<<"$counts")" "[0,0,0,0]" \
+		"$name: none is refused, left waiting or given a wrong answer"
+	between "$(jq '.reset + .short + .stale' <<<"$counts")" 0 64 "$name: only what it held is lost"
+	between "$(jq .ok <<<"$counts")" 500 100000000 "$name: the others are served"
+	counts=$(conns_hold --to "$DUT4:$PORT" --from "$CLIENT4" --count 300 --numbered)
+	is "$(jq '[.ok, .failed]' -c <<<"$counts")" "[300,0]" "$name: and so are all that come after"
+	conns_release
+	serve_down
+}
+
+nginx_way
+haproxy_way
+serve_way "threads with epoll" --threads
+serve_way "processes with epoll" --wait epoll
+serve_way "processes that block in accept()" --wait accept
+dealer_way
+killed_way
+
+done_testing
