@@ -101,6 +101,11 @@ enum aim aim_next(const struct way *way, const struct home *home, struct port_ch
 	return aim;
 }
 
+void aim_hit(const struct port_choice *choice)
+{
+	port_pick_got(outgoing_pick(), choice);
+}
+
 void aim_missed(const struct port_choice *choice)
 {
 	port_pick_taken(outgoing_pick(), choice);

@@ -21,5 +21,6 @@ bool aim_is_homeless(const struct uplinks *uplinks, const struct home *home);
  * first. */
 enum aim aim_next(const struct way *way, const struct home *home, struct port_choice *choice);
 
-/* The choice turned out to be taken. */
+/* The choice turned out to be free; to be taken. */
+void aim_hit(const struct port_choice *choice);
 void aim_missed(const struct port_choice *choice);

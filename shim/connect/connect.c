@@ -129,6 +129,7 @@ static enum stat_counter try_ports(const struct call *call, const struct way *wa
 		*result = call_real(call);
 		if (*result == 0 || errno != EADDRNOTAVAIL) {
 			became = STAT_CONNECT_STEERED;
+			aim_hit(&choice);
 			tried++;
 			break;
 		}

@@ -5,6 +5,10 @@
 #define RETRY_INTERVAL_MAX 64
 /* A walk that skipped this many positions without a port deserves a map to remember them. */
 #define EMPTY_MAX 1024
+/* Ports of the less lucky kind that are stepped over for one of the other. */
+#define SHUNNED_MAX 8
+#define LUCK_MAX    255
+#define OFFERED     2 /* kind of the ports offered again, beside even and odd */
 
 #define get(object)        atomic_load_explicit(&(object), memory_order_relaxed)
 #define put(object, value) atomic_store_explicit(&(object), value, memory_order_relaxed)
@@ -98,6 +102,9 @@ static struct port_pick_map *map_claim(struct port_pick *pick, uint64_t key)
 	put(map->picks, 0);
 	put(map->interval, RETRY_INTERVAL_MAX / 8);
 	put(map->refused, false);
+	put(map->luck[0], LUCK_MAX);
+	put(map->luck[1], LUCK_MAX);
+	put(map->luck[OFFERED], LUCK_MAX / 2);
 	for (unsigned i = 0; i < 1024; i++) {
 		if (get(map->taken[i])) /* leave pages untouched that were never used */
 			put(map->taken[i], 0);
@@ -167,6 +174,13 @@ static bool offer_again(struct port_pick_map *map, const struct port_set *set,
 	return choice->port != 0;
 }
 
+/* How many such offers are worth their while in one connect once all ports are known as taken: many
+ * while at least one in 16 is free, a single one where hardly any is. */
+static unsigned offers_allowed(struct port_pick_map *map)
+{
+	return 1 + (get(map->luck[OFFERED]) > LUCK_MAX / 16 ? LUCK_MAX : 0);
+}
+
 /* Whether it is time for such an offer. The interval halves while they have come free, and doubles
  * while they have not: an offer that succeeds costs nothing, one that fails costs a system call. */
 static bool offer_due(struct port_pick_map *map)
@@ -183,18 +197,32 @@ static bool offer_due(struct port_pick_map *map)
 	return true;
 }
 
+/* Whether a port of the other kind is far more likely to be free. What is not tried any more slowly
+ * comes back into favour, so that it is noticed when such ports come free. */
+static bool shuns(struct port_pick_map *map, const struct port_choice *choice)
+{
+	unsigned kind = choice->port & 1;
+	uint8_t luck = get(map->luck[kind]);
+
+	if (get(map->luck[!kind]) <= 2 * luck + LUCK_MAX / 32)
+		return false;
+	if (choice->step % 16 == 0 && luck < LUCK_MAX)
+		put(map->luck[kind], luck + 1);
+	return true;
+}
+
 /* The first step from `step` on, once around, that holds a port not known to be taken. */
 static bool walk(struct port_pick *pick, struct port_pick_map *map, const struct port_set *set,
 		 uint32_t step, struct port_choice *choice)
 {
-	uint32_t end = set->positions;
+	uint32_t end = set->positions, shunned = 0, first = 0;
 	unsigned empty = 0;
 
 	for (uint32_t left = end; left;) {
 		uint32_t open = map ? open_from(map, step, end) : step;
 
 		if (open - step >= left)
-			return false;
+			break;
 		left -= open - step;
 		step = open;
 		if (step == end) {
@@ -203,17 +231,26 @@ static bool walk(struct port_pick *pick, struct port_pick_map *map, const struct
 		}
 		choice->port = port_set_at(set, position_of(set, choice->key, step));
 		choice->step = step;
-		if (choice->port)
-			return true;
-		if (map)
+		if (choice->port) {
+			if (!map || shunned == SHUNNED_MAX || !shuns(map, choice))
+				return true;
+			if (!shunned++)
+				first = step;
+		} else if (map) {
 			bit_set(map->empty, step);
-		else if (++empty == EMPTY_MAX)
+		} else if (++empty == EMPTY_MAX) {
 			map = map_claim(pick, choice->key);
+		}
 		left--;
 		if (++step == end)
 			step = 0;
 	}
-	return false;
+	if (!shunned)
+		return false;
+	/* None of the other kind is left. */
+	choice->step = first;
+	choice->port = port_set_at(set, position_of(set, choice->key, first));
+	return true;
 }
 
 /* The place of this destination among the cursors; begins a walk at a new place if it has none. */
@@ -222,7 +259,7 @@ static _Atomic uint64_t *cursor_of(struct port_pick *pick, const struct port_set
 	_Atomic uint64_t *way =
 		pick->cursor + key % (PORT_PICK_CURSORS / PORT_PICK_WAYS) * PORT_PICK_WAYS;
 	_Atomic uint64_t *victim = NULL;
-	uint64_t words[2];
+	uint64_t words[2], was = 0;
 
 	for (unsigned i = 0; i < PORT_PICK_WAYS; i++) {
 		uint64_t value = get(way[i]);
@@ -236,9 +273,15 @@ static _Atomic uint64_t *cursor_of(struct port_pick *pick, const struct port_set
 	words[1] = key;
 	uint64_t random = keyed_hash(pick->secret, words, 2);
 
-	if (!victim)
+	if (!victim) {
 		victim = &way[random >> 32 & (PORT_PICK_WAYS - 1)];
-	put(*victim, (uint64_t)tag_of(key) << 32 | (uint32_t)random % set->positions);
+		was = get(*victim);
+	}
+	/* Where another thread was faster its walk holds: it is the same destination's as a rule.
+	 */
+	atomic_compare_exchange_strong_explicit(
+		victim, &was, (uint64_t)tag_of(key) << 32 | (uint32_t)random % set->positions,
+		memory_order_relaxed, memory_order_relaxed);
 	return victim;
 }
 
@@ -261,14 +304,16 @@ bool port_pick_next(struct port_pick *pick, const struct port_set *set, const st
 
 	/* When another thread moves the cursor first, start from where it went: two threads must
 	 * not be given one port. With more of them than this it is no more than a try lost. */
-	for (unsigned race = 0; race < 16; race++) {
+	for (unsigned race = 0; race < 64; race++) {
 		uint64_t was = get(*cursor);
 		uint32_t step = (uint32_t)was < end ? (uint32_t)was : 0;
 
-		/* All are taken as far as is known: one of them for each connect, which costs a
-		 * fraction of the kernel's own search and notices when ports come free. */
+		/* All are taken as far as is known. At least one of them is offered to each
+		 * connect, which costs a fraction of the kernel's own search and notices when ports
+		 * come free. */
 		if (!walk(pick, map, set, step, choice))
-			return map && choice->offers == 0 && offer_again(map, set, choice);
+			return map && choice->offers < offers_allowed(map) &&
+			       offer_again(map, set, choice);
 		uint32_t next = choice->step + 1 < end ? choice->step + 1 : 0;
 
 		if (atomic_compare_exchange_strong_explicit(
@@ -279,6 +324,14 @@ bool port_pick_next(struct port_pick *pick, const struct port_set *set, const st
 	return true;
 }
 
+static void luck_note(struct port_pick_map *map, const struct port_choice *choice, bool was_free)
+{
+	_Atomic uint8_t *luck = &map->luck[choice->again ? OFFERED : choice->port & 1];
+	uint8_t was = get(*luck);
+
+	put(*luck, was_free ? was + (LUCK_MAX - was + 15) / 16 : was - (was + 15) / 16);
+}
+
 void port_pick_taken(struct port_pick *pick, const struct port_choice *choice)
 {
 	struct port_pick_map *map = map_find(pick, choice->key);
@@ -286,6 +339,7 @@ void port_pick_taken(struct port_pick *pick, const struct port_choice *choice)
 	if (!map)
 		map = map_claim(pick, choice->key);
 	bit_set(map->taken, choice->step);
+	luck_note(map, choice, false);
 	if (choice->again) {
 		uint8_t interval = get(map->interval);
 
@@ -295,11 +349,10 @@ void port_pick_taken(struct port_pick *pick, const struct port_choice *choice)
 	}
 }
 
-void port_pick_freed(struct port_pick *pick, uint64_t key, uint32_t step)
+void port_pick_got(struct port_pick *pick, const struct port_choice *choice)
 {
-	struct port_pick_map *map = map_find(pick, key);
+	struct port_pick_map *map = map_find(pick, choice->key);
 
-	if (map && step < 65536)
-		atomic_fetch_and_explicit(&map->taken[step / 64], ~(1ull << step % 64),
-					  memory_order_relaxed);
+	if (map)
+		luck_note(map, choice, true);
 }

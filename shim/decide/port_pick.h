@@ -7,7 +7,10 @@
  *
  * Ports found taken are remembered, for the few destinations that have any, and offered again at a
  * rate that follows how often that turns out right. So in a nearly full range a pick skips 64 taken
- * ports at a time, and ports that came free are found without trying all.
+ * ports at a time, and ports that came free are found without trying all. While most of them are
+ * still to be met, a difference is made between even and odd ports: the kernel hands out all ports
+ * of the one kind before any of the other (Linux 4.2 and later), so that of a range half taken by
+ * it one half is full and the other empty.
  *
  * All threads of a process share one state without locks: it holds hints, and whatever a race makes
  * of them costs at most a try. After a fork give the child a secret of its own, or it walks in step
@@ -27,6 +30,8 @@ struct port_pick_map {
 	_Atomic uint8_t picks;     /* since the last one offered again */
 	_Atomic uint8_t interval;  /* picks between two of them */
 	_Atomic bool refused;      /* the last one was still taken */
+	/* How often even, odd, and ports offered again turned out free of late, of 255. */
+	_Atomic uint8_t luck[3];
 	_Atomic uint64_t taken[1024];
 	_Atomic uint64_t empty[1024]; /* positions that hold no port */
 };
@@ -45,7 +50,7 @@ struct port_choice {
 	uint16_t port;
 	bool again;     /* the port was taken when it was last tried */
 	uint8_t offers; /* of such ports to this connect */
-	uint32_t step;  /* with the key: what port_pick_freed() wants to know */
+	uint32_t step;  /* of the walk that the key stands for */
 	uint64_t key;
 };
 
@@ -60,6 +65,5 @@ bool port_pick_next(struct port_pick *pick, const struct port_set *set, const st
 /* The choice turned out to be taken. */
 void port_pick_taken(struct port_pick *pick, const struct port_choice *choice);
 
-/* A connection on a choice was closed: its port may be free again, and is worth a try when the walk
- * comes by. Without this call it is found by the offers above, more slowly. */
-void port_pick_freed(struct port_pick *pick, uint64_t key, uint32_t step);
+/* The choice turned out to be free. */
+void port_pick_got(struct port_pick *pick, const struct port_choice *choice);

@@ -1,13 +1,17 @@
 /* What connect() takes, as a client that knows nothing of the shim sees it.
  *
  *	bench_connect fill ADDRESS PORT COUNT	connects, says "ready", holds them until it is ended
- *	bench_connect time ADDRESS PORT COUNT	prints the p50 and the p99 of COUNT calls, in ns
+ *	bench_connect scatter ADDRESS PORT COUNT LO HI	the same on ports of LO to HI at random
+ *	bench_connect time ADDRESS PORT COUNT [SETTLE]	times COUNT calls, then, after SETTLE others,
+ *		COUNT more; prints p50 and p99 of each lot, in ns
  *
  * Timed is the call alone, not the handshake: sockets are non-blocking. All are closed with a
  * reset, so that no TIME_WAIT adds to the ports that are taken. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,10 +20,15 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The shim's look at the machine, the kernel's first route, the ports found taken at first. */
-#define WARM_UP 100
+#define IP_LOCAL_PORT_RANGE_OPTION 51 /* Linux 6.3; older headers do not have it */
 
-static struct sockaddr_in to = {.sin_family = AF_INET};
+/* The shim's look at the machine, the kernel's first route. */
+#define WARM_UP 20
+
+static struct sockaddr_in6 to6 = {.sin6_family = AF_INET6};
+static struct sockaddr_in to4 = {.sin_family = AF_INET};
+static struct sockaddr *to = (struct sockaddr *)&to4;
+static socklen_t to_length = sizeof(to4);
 
 static void die(const char *what)
 {
@@ -35,18 +44,28 @@ static long now_ns(void)
 	return t.tv_sec * 1000000000L + t.tv_nsec;
 }
 
-static int connect_one(long *ns)
+static int new_socket(void)
 {
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), error = 0;
 	const struct linger reset = {.l_onoff = 1};
-	struct pollfd wait = {.fd = fd, .events = POLLOUT};
-	socklen_t len = sizeof(error);
+	int fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
 
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)))
 		die("socket");
+	return fd;
+}
+
+/* False where its port was taken. */
+static bool connect_it(int fd, long *ns)
+{
+	struct pollfd wait = {.fd = fd, .events = POLLOUT};
+	socklen_t len = sizeof(int);
+	int error = 0;
+
 	long before = now_ns();
-	int result = connect(fd, (struct sockaddr *)&to, sizeof(to));
+	int result = connect(fd, to, to_length);
 	*ns = now_ns() - before;
+	if (result && errno == EADDRNOTAVAIL)
+		return false;
 	if (result && errno != EINPROGRESS)
 		die("connect");
 	if (poll(&wait, 1, 5000) != 1 || getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) ||
@@ -54,22 +73,55 @@ static int connect_one(long *ns)
 		fprintf(stderr, "not connected: %s\n", strerror(error));
 		exit(1);
 	}
-	return fd;
+	return true;
 }
 
-static void fill(unsigned count)
+static void make_room(unsigned count)
 {
 	struct rlimit limit = {.rlim_cur = count + 64, .rlim_max = count + 64};
-	long ns;
 
 	if (setrlimit(RLIMIT_NOFILE, &limit))
 		die("setrlimit");
-	while (count--)
-		connect_one(&ns);
+}
+
+static void hold(void)
+{
 	puts("ready");
 	fflush(stdout);
 	for (;;)
 		pause();
+}
+
+static void fill(unsigned count)
+{
+	long ns;
+
+	make_room(count);
+	while (count--)
+		if (!connect_it(new_socket(), &ns))
+			die("connect");
+	hold();
+}
+
+static void scatter(unsigned count, unsigned low, unsigned high)
+{
+	long ns;
+
+	make_room(count);
+	srandom((unsigned)getpid());
+	while (count--) {
+		int fd = new_socket();
+
+		do {
+			uint32_t port = low + (uint32_t)random() % (high - low + 1);
+			uint32_t range = port << 16 | port;
+
+			if (setsockopt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE_OPTION, &range,
+				       sizeof(range)))
+				die("IP_LOCAL_PORT_RANGE");
+		} while (!connect_it(fd, &ns));
+	}
+	hold();
 }
 
 static int by_size(const void *a, const void *b)
@@ -79,30 +131,58 @@ static int by_size(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static void connect_some(unsigned count, long *ns)
+{
+	long ignored;
+
+	for (unsigned i = 0; i < count; i++) {
+		int fd = new_socket();
+
+		if (!connect_it(fd, ns ? &ns[i] : &ignored))
+			die("connect");
+		close(fd);
+	}
+}
+
 static void time_them(unsigned count)
 {
-	long *ns = calloc(count, sizeof(*ns)), ignored;
+	long *ns = calloc(count, sizeof(*ns));
 
 	if (!ns)
 		die("calloc");
-	for (unsigned i = 0; i < WARM_UP + count; i++)
-		close(connect_one(i < WARM_UP ? &ignored : &ns[i - WARM_UP]));
+	connect_some(count, ns);
 	qsort(ns, count, sizeof(*ns), by_size);
-	printf("%ld %ld\n", ns[count / 2], ns[count - 1 - count / 100]);
+	printf("%ld %ld ", ns[count / 2], ns[count - 1 - count / 100]);
 	free(ns);
+}
+
+static unsigned number(char **argv, int argc, int i)
+{
+	return i < argc ? (unsigned)strtoul(argv[i], NULL, 10) : 0;
 }
 
 int main(int argc, char **argv)
 {
-	unsigned count = argc == 5 ? (unsigned)strtoul(argv[4], NULL, 10) : 0;
+	unsigned count = number(argv, argc, 4);
 
-	if (!count || inet_pton(AF_INET, argv[2], &to.sin_addr) != 1) {
-		fprintf(stderr, "usage: bench_connect fill|time ADDRESS PORT COUNT\n");
+	if (count && inet_pton(AF_INET6, argv[2], &to6.sin6_addr) == 1) {
+		to = (struct sockaddr *)&to6;
+		to_length = sizeof(to6);
+	} else if (!count || inet_pton(AF_INET, argv[2], &to4.sin_addr) != 1) {
+		fputs("usage: bench_connect fill|scatter|time ADDRESS PORT COUNT ...\n", stderr);
 		return 2;
 	}
-	to.sin_port = htons((uint16_t)strtoul(argv[3], NULL, 10));
+	to4.sin_port = to6.sin6_port = htons((uint16_t)number(argv, argc, 3));
 	if (!strcmp(argv[1], "fill"))
 		fill(count);
+	if (!strcmp(argv[1], "scatter"))
+		scatter(count, number(argv, argc, 5), number(argv, argc, 6));
+	connect_some(WARM_UP, NULL);
 	time_them(count);
+	if (number(argv, argc, 5)) {
+		connect_some(number(argv, argc, 5), NULL);
+		time_them(count);
+	}
+	puts("");
 	return 0;
 }
