@@ -7,3 +7,8 @@ BENCHES += bench-connect
 .PHONY: bench-connect
 bench-connect: all softnic $(BUILD)/bench_connect
 	@BUILD=$(abspath $(BUILD)) tests/bench/connect.sh
+
+BENCHES += bench-proxy
+.PHONY: bench-proxy
+bench-proxy: all softnic
+	@BUILD=$(abspath $(BUILD)) tests/bench/proxy.sh $(ROUNDS)

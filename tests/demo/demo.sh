@@ -6,6 +6,7 @@
 #	DEMO_ROUNDS=N		pairs of interleaved throughput measurements (6)
 #	DEMO_CONNECTIONS=N	connections looked at (2000)
 . "$(dirname "$0")/../lib/bench.sh"
+. "$(dirname "$0")/../lib/measure.sh"
 
 CONNECTIONS=${DEMO_CONNECTIONS:-2000}
 ROUNDS=${DEMO_ROUNDS:-6}
@@ -19,29 +20,6 @@ fi
 title() { printf '\n%s%s%s\n' "$BOLD" "$1" "$OFF"; }
 # On a terminal: what is under way, overwritten by what comes next.
 busy() { [ ! -t 1 ] || printf '\r\e[K%s%s%s' "$DIM" "${1:-}" "$OFF"; }
-
-# What the distribution compiled apart, as Debian does, or nothing.
-nginx_module() {
-	local path
-	for path in /usr/{lib,lib64,share}/nginx/modules/ngx_"$1"_module.so; do
-		[ ! -e "$path" ] || { echo "$path" && return; }
-	done
-	bench_die "nginx has no module $1"
-}
-
-# The first CPUs this process may use: two, or half of a larger machine, up to four; the client needs
-# the others.
-choose_cpus() {
-	local list range want=$(($(nproc) / 2))
-	((want >= 2)) || want=2
-	((want <= 4)) || want=4
-	list=$(taskset -cp $$ | sed 's/.*: //')
-	CPUS=()
-	for range in ${list//,/ }; do
-		mapfile -t -O ${#CPUS[@]} CPUS < <(seq "${range%-*}" "${range#*-}")
-	done
-	CPUS=("${CPUS[@]:0:want}")
-}
 
 # look PORT COMMAND...: connections one after another to nginx on that port, each with a request, held
 # open and looked at from outside. Leaves the observer's answer in SEEN.
@@ -114,63 +92,6 @@ show() {
 	elif is_all "$BEFORE" "$1"; then
 		FAILED="everything is aligned without the shim, too: this shows nothing"
 	fi
-}
-
-# Nanoseconds of CPU that the workers and the NIC's receive threads had so far.
-cpu_time() {
-	local pid sum=0 ns
-	for pid in $(pgrep -P "$NGINX_PID") $NIC_THREADS; do
-		read -r ns _ <"/proc/$pid/schedstat"
-		sum=$((sum + ns))
-	done
-	echo $sum
-}
-
-# load PORT COMMAND...: a second of requests, a connection each, on a fresh nginx. Leaves requests per
-# second in RATE, CPU nanoseconds a request in COST.
-load() {
-	local port=$1 before after out requests
-	shift
-	nginx_up "$@"
-	before=$(cpu_time)
-	out=$(in_client wrk -t1 -c32 -d1 -H "Connection: close" "http://$DUT4:$port/")
-	after=$(cpu_time)
-	nginx_down
-	requests=$(awk '$2 == "requests" { print $1 }' <<<"$out")
-	RATE=$(awk '/^Requests\/sec/ { print $2 }' <<<"$out")
-	[ "${requests:-0}" -gt 0 ] || bench_die "wrk: $out"
-	! grep -E 'Non-2xx|Socket errors' <<<"$out" || bench_die "wrk: requests failed"
-	COST=$(((after - before) / requests))
-}
-
-# summary NAME UNIT SCALE: of lines "PLAIN SHIM" on standard input: both medians, the ratio of each
-# pair, and whether that differs from 1. Of n pairs, the k-th lowest and highest ratio enclose the
-# true median with 95 % or more if 2 * P(fewer than k of n coin tosses) <= 5 %.
-summary() {
-	awk -v name="$1" -v unit="$2" -v scale="$3" '
-		function sort(a, n,   i, j, t) {
-			for (i = 2; i <= n; i++)
-				for (j = i; j > 1 && a[j - 1] > a[j]; j--) {
-					t = a[j]; a[j] = a[j - 1]; a[j - 1] = t
-				}
-		}
-		function median(a, n) { return (a[int((n + 1) / 2)] + a[int(n / 2) + 1]) / 2 }
-		{ plain[NR] = $1 * scale; shim[NR] = $2 * scale; ratio[NR] = $2 / $1 }
-		END {
-			sort(plain, NR); sort(shim, NR); sort(ratio, NR)
-			p = tail = 0.5 ^ NR
-			for (k = 0; 2 * tail <= 0.05; tail += p) {
-				k++
-				p *= (NR - k + 1) / k
-			}
-			low = ratio[k ? k : 1]; high = ratio[k ? NR + 1 - k : NR]
-			verdict = "within noise"
-			if (k && low > 1 || k && high < 1)
-				verdict = "more than noise"
-			printf "  %-22s %9.1f %9.1f %-8s  %.3f  (%.3f to %.3f)  %s\n", name, \
-				median(plain, NR), median(shim, NR), unit, median(ratio, NR), \
-				ratio[1], ratio[NR], verdict
-		}'
 }
 
 # rounds PORT
