@@ -14,7 +14,7 @@ static bool has_listener(const struct pollfd *fds, nfds_t count)
 	if (!runtime_on() || !fds)
 		return false;
 	for (nfds_t i = 0; i < count; i++)
-		if (fds[i].events & POLLIN && listener_of(fds[i].fd) >= 0) {
+		if (fds[i].events & (POLLIN | POLLRDNORM) && listener_of(fds[i].fd) >= 0) {
 			pinning_waits(true);
 			return true;
 		}

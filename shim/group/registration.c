@@ -31,7 +31,8 @@ struct registration *registration_new(int fd, int listener, const struct epoll_e
 			continue;
 		reg->listener = listener;
 		reg->fd = fd;
-		reg->added = reg->draining = (struct slot_set){0};
+		slots_clear(&reg->added);
+		slots_clear(&reg->draining);
 		reg->has_door = false;
 		reg->claim.watch = -1;
 		reg->epoch = self_epoch();

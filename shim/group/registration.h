@@ -7,8 +7,8 @@
 
 struct registration {
 	_Atomic int in_use;
-	int listener;
-	int fd; /* the application's number of the listener */
+	_Atomic int listener;
+	_Atomic int fd; /* the application's number of the listener */
 	struct registration *_Atomic next;
 
 	/* What the application registered; written by any thread, as epoll_ctl() is. */

@@ -364,6 +364,8 @@ void watch_closed(unsigned number, int fd)
 	}
 	watch->first = NULL;
 	watch->in_use = 0;
+	if (thread_watch == (int)number + 1)
+		thread_watch = 0;
 	self_unlock(&guard);
 }
 

@@ -9,7 +9,7 @@ struct watch {
 	_Atomic int tid;              /* thread that waits on it */
 	int epfd;                     /* one of its numbers */
 	_Atomic uint32_t descriptors; /* how many it has */
-	bool private;                 /* ours, in place of one of the application's */
+	_Atomic bool private;         /* ours, in place of one of the application's */
 	_Atomic uint32_t lost;        /* private, and a listener is gone: who waits is to return */
 	_Atomic uint32_t takeovers;   /* how often another thread waited on it than before */
 	_Atomic uint64_t next_ms;     /* when to look after it again */

@@ -37,5 +37,5 @@ sanitize_clean() { # WHAT
 	reports=$(cat "$SANITIZE_REPORTS"/report.* 2>/dev/null)
 	rm -f "$SANITIZE_REPORTS"/report.*
 	is "$(grep -c . <<<"$reports")" 0 "$1: no report"
-	[ -z "$reports" ] || diag "$(head -80 <<<"$reports")"
+	[ -z "$reports" ] || diag "$(head -"${SANITIZE_LINES:-80}" <<<"$reports")"
 }
