@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 
 /* Of each registration: a mark a slot, then the other kinds. */
-#define MARKS_EACH (SLOTS_MAX + 2)
+#define MARKS_EACH (SLOTS_MAX + MARK_NEWS)
 #define MARKS      ((uint64_t)REGISTRATIONS_MAX * MARKS_EACH)
 
 static uint64_t base;

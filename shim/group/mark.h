@@ -6,7 +6,7 @@
 #include "shim/decide/slots.h"
 #include <sys/epoll.h>
 
-enum mark_kind { MARK_MEMBER, MARK_DOOR, MARK_LISTENER };
+enum mark_kind { MARK_MEMBER, MARK_DOOR, MARK_LISTENER, MARK_NEWS };
 
 struct mark {
 	enum mark_kind kind;

@@ -34,6 +34,7 @@ static int watch_new(int epfd, bool private)
 		watch->takeovers = watch->draining = watch->has_oneshot = watch->lost = 0;
 		watch->first = NULL;
 		watch->next_ms = 0;
+		watch->news_epoch = watch->news_rest = 0;
 		watch->in_use = 1;
 		watch_exists = 1;
 		return i;
@@ -184,6 +185,33 @@ static void remove_gone(struct watch *watch, uint64_t now)
 	}
 }
 
+/* Once for each news, and not again before the next look: whoever changes a thousand routes a
+ * second does not wake us as often. */
+static void wait_for_news(struct watch *watch)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT,
+				    .data.u64 = mark_make((struct mark){.kind = MARK_NEWS})};
+	bool is_new = watch->news_epoch != self_epoch();
+	int fds[2];
+
+	if (!is_new && (!watch->news_rest || --watch->news_rest))
+		return;
+	machine_news(fds);
+	for (int i = 0; i < 2; i++)
+		if (fds[i] >= 0)
+			sys(SYS_epoll_ctl, watch->epfd, is_new ? EPOLL_CTL_ADD : EPOLL_CTL_MOD,
+			    fds[i], &event);
+	watch->news_epoch = self_epoch();
+	watch->news_rest = 0;
+}
+
+void watch_has_news(struct watch *watch)
+{
+	machine_noticed();
+	watch->news_rest = 2;
+	watch->next_ms = 0;
+}
+
 /* What is not on the hot path: changed registrations, a changed affinity, the look at others. */
 static void maintain(struct watch *watch, uint64_t now)
 {
@@ -203,6 +231,7 @@ static void maintain(struct watch *watch, uint64_t now)
 	}
 	watch->dirty = watch->draining = 0;
 	machine_follow(now);
+	wait_for_news(watch);
 	watch->next_ms = now + LEDGER_SLEEP_MS;
 	remove_gone(watch, now);
 	for (struct registration *reg = watch->first; reg; reg = reg->next) {

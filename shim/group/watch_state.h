@@ -16,10 +16,15 @@ struct watch {
 	_Atomic uint64_t said_ms;     /* when the ledgers were told last that its thread moves */
 	_Atomic uint32_t draining;    /* some registration has slots to drain */
 	_Atomic uint32_t has_oneshot; /* some registration has EPOLLONESHOT */
+	uint32_t news_epoch;          /* process whose news of the machine it waits for, too */
+	_Atomic uint32_t news_rest;   /* looks to come until it waits for more of them */
 	struct registration *_Atomic first;
 };
 
 struct watch *watch_at(unsigned number);
+
+/* The kernel announced a change of the machine. */
+void watch_has_news(struct watch *watch);
 
 /* Before each wait. Returns whether slots are to be drained. */
 bool watch_begin(struct watch *watch, uint64_t now_ms);

@@ -29,6 +29,10 @@ static bool translate(struct watch *watch, const struct epoll_event *events, int
 
 	if (mark.kind == MARK_LISTENER)
 		return true;
+	if (mark.kind == MARK_NEWS) {
+		watch_has_news(watch);
+		return false;
+	}
 	if (!reg->present) {
 		watch->dirty = 1;
 		return false;

@@ -12,7 +12,8 @@
 #include <linux/netlink.h>
 #include <string.h>
 
-/* How often what the kernel announces is asked for, and what it does not is looked at. */
+/* How often what the kernel announces is asked for where nobody waits for it, and what it does not
+ * is looked at. */
 #define NEWS_MS 100
 #define LOOK_MS 2000
 
@@ -28,6 +29,7 @@ static _Atomic uint64_t edition_ms;
 static struct {
 	uint64_t look_ms;
 	bool links_changed; /* since the last look */
+	bool attended;      /* somebody waits for news */
 	uint32_t nics_version, routes_version;
 	struct nic_sources sources;
 	struct route_watch news;
@@ -77,6 +79,7 @@ static void begin(uint64_t now_ms)
 	machine.sources.route = nl_open(NETLINK_ROUTE, 0, false);
 	machine.sources.generic = nl_open(NETLINK_GENERIC, 0, false);
 	route_watch_open(&machine.news);
+	machine.attended = false;
 	keep(&machine.sources.route);
 	keep(&machine.sources.generic);
 	keep(&machine.news.route);
@@ -146,7 +149,7 @@ static bool follow_kernel(uint64_t now_ms)
 {
 	if (now_ms < due_ms)
 		return false;
-	due_ms = now_ms + NEWS_MS;
+	due_ms = now_ms + (machine.attended ? LOOK_MS : NEWS_MS);
 	bool routes = route_changed(machine.news.route);
 	bool rss = route_changed(machine.news.ethtool);
 
@@ -177,6 +180,18 @@ void machine_follow(uint64_t now_ms)
 		edition_ms = now_ms + LEARNED_MS;
 	if (changed || learned)
 		tell();
+}
+
+void machine_news(int fds[2])
+{
+	fds[0] = machine.news.route;
+	fds[1] = machine.news.ethtool;
+	machine.attended = true;
+}
+
+void machine_noticed(void)
+{
+	due_ms = 0;
 }
 
 const struct nic_set *machine_nics(void)

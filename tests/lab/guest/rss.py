@@ -3,6 +3,7 @@
 print.
 
   rss.py show                    queues, CPUs, table and key as read here, as JSON
+  rss.py receiving               CPUs that packets of any flow can arrive on, as a list
   rss.py predict                 "ADDR PORT ADDR PORT" lines (remote, local) -> CPU a line
   rss.py observe [astray] N in|out 4|6 [in|out 4|6]...
                                  N connections from and to the host's side: prints how many arrived
@@ -15,6 +16,7 @@ print.
 """
 import collections
 import contextlib
+import glob
 import json
 import os
 import re
@@ -92,6 +94,7 @@ class Arrival:
         self.key, self.table = indirection(dev)
         self.cpus = queue_cpus(dev)
         self.rps = [rps_cpus(queue, dev) for queue in range(len(self.cpus))]
+        self.queues = range(len(glob.glob(f"/sys/class/net/{dev}/queues/rx-*")))
 
     def cpu(self, remote, remote_port, local, local_port):
         value = toeplitz(self.key, flow_bytes((remote, remote_port), (local, local_port)))
@@ -100,8 +103,11 @@ class Arrival:
         return rps[value * len(rps) >> 32] if rps else self.cpus[queue]
 
     def reachable(self):
-        """The CPUs that any flow can arrive on."""
+        """The CPUs that any flow can arrive on. (A table that names more queues than there are is
+        not in force.)"""
         queues = set(self.table)
+        if max(queues) >= len(self.queues):
+            queues = set(self.queues)
         return set().union(*(self.rps[queue] or {self.cpus[queue]} for queue in queues))
 
 
@@ -185,6 +191,8 @@ def main(verb, *arguments):
         arrival = Arrival()
         print(json.dumps({"key": arrival.key.hex(":"), "table": arrival.table,
                           "queue_cpus": arrival.cpus}))
+    elif verb == "receiving":
+        print(*sorted(Arrival().reachable()), sep=",")
     elif verb == "predict":
         arrival = Arrival()
         for line in sys.stdin:

@@ -1,0 +1,49 @@
+#!/bin/bash
+# What it takes to follow the machine: an idle worker does next to nothing, hears what the kernel
+# announces at once, and does not let itself be kept busy by it.
+. "$(dirname "$0")/../lib/tap.sh"
+. "$(dirname "$0")/../lib/bench.sh"
+why=$(bench_lacks) && skip_all "$why"
+command -v strace >/dev/null || skip_all "no strace"
+
+world_up
+world_conf >"$WORLD_DIR/policy.ini"
+nginx_conf workers=2
+nginx_up env LD_PRELOAD="$BUILD/librssshim.so" RSSSHIM_CONF="$WORLD_DIR/policy.ini"
+worker=$(pgrep -P "$NGINX_PID" | head -n 1)
+
+# trace SECONDS CALLS: what the worker calls meanwhile, to $WORLD_DIR/trace
+trace() {
+	timeout "$1" strace -e trace="$2" -o "$WORLD_DIR/trace" -p "$worker" 2>"$WORLD_DIR/attached" &
+	tracer=$!
+	wait_until 5 grep -q attached "$WORLD_DIR/attached"
+}
+announced() { # the address comes and goes: two announcements, and the route's
+	in_dut ip addr add 10.123.0.1/32 dev lo
+	in_dut ip addr del 10.123.0.1/32 dev lo
+}
+
+sleep 1
+trace 10 all
+wait "$tracer"
+calls=$(grep -c '(' "$WORLD_DIR/trace")
+between "$calls" 50 500 "an idle worker makes less than 50 system calls a second ($calls in ten)"
+
+# Idle, it sleeps to the end of each slice; what wakes it before is news.
+woken() { grep -Ec '^epoll_p?wait.* = 1$' "$WORLD_DIR/trace"; }
+trace 4 epoll_wait,epoll_pwait
+wait "$tracer"
+is "$(woken)" 0 "nothing wakes it while nothing happens"
+trace 6 epoll_wait,epoll_pwait
+for _ in 1 2 3 4 5; do
+	announced
+	sleep 0.7
+done
+wait "$tracer"
+between "$(woken)" 5 10 "each of five changes of an address wakes it at once"
+trace 4 epoll_wait,epoll_pwait
+for _ in {1..100}; do announced; done
+wait "$tracer"
+between "$(woken)" 1 30 "hundreds of changes do not wake it as often"
+
+done_testing
