@@ -4,6 +4,7 @@
 # waits where no worker is, and who still has a home is served there.
 . /lab/guest/lib.sh
 . /lab/guest/nginx.sh
+. /lab/guest/changes.sh
 
 plug() { # CPU 0|1
 	echo "$2" > "/sys/devices/system/cpu/cpu$1/online"
@@ -26,10 +27,7 @@ check "nic: no queue is served there any more" within 5 queues_are_on 'all(. < 3
 sleep 3
 check "200 connections, all aligned on the CPUs that are left" served all_aligned
 check "CPU 3 is back" plug 3 1
-for queue in 0 1 2 3; do
-	echo $queue > "/proc/irq/$(sed -n "s/^ *\([0-9]*\):.*virtio0-input\.$queue\$/\1/p" \
-		/proc/interrupts)/smp_affinity_list"
-done
+restore # the driver has dealt its queues out anew, in its own way
 check "nic: and so is its queue" within 5 queues_are_on '. == [0, 1, 2, 3]'
 for worker in $(pgrep -P "$(master)"); do
 	# The kernel took the affinity away with the CPU.
