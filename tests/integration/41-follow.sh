@@ -24,10 +24,14 @@ announced() { # the address comes and goes: two announcements, and the route's
 }
 
 sleep 1
-trace 10 all
+trace 5 all
 wait "$tracer"
 calls=$(grep -c '(' "$WORLD_DIR/trace")
-between "$calls" 50 500 "an idle worker makes less than 50 system calls a second ($calls in ten)"
+between "$calls" 25 400 "an idle worker makes less than 80 system calls a second ($calls in five)"
+cpu_ns() { cut -d' ' -f1 "/proc/$worker/schedstat"; }
+before=$(cpu_ns)
+sleep 5
+between $((($(cpu_ns) - before) / 1000)) 0 10000 "and takes less than a five-hundredth of a CPU (us in five seconds)"
 
 # Idle, it sleeps to the end of each slice; what wakes it before is news.
 woken() { grep -Ec '^epoll_p?wait.* = 1$' "$WORLD_DIR/trace"; }
