@@ -111,8 +111,10 @@ static unsigned choose_slots(uint16_t *slot_cpu, const cpu_set_t *arrivals)
 
 static int make_members(struct group *group, int fd)
 {
+	struct socket_difference difference = {0};
+
 	for (unsigned s = 0; s < group->ledger->slot_count; s++) {
-		int member = own_fd(socket_clone(fd));
+		int member = own_fd(socket_clone(fd, &difference));
 		if (member < 0)
 			return member;
 		group->member[group->slot_count++] = member;

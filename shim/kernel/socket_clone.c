@@ -131,7 +131,11 @@ static const struct {
 /* The kernel's limit on a classic socket filter. */
 #define FILTER_MAX 512
 
-static int copy_option(int from, int to, int level, int name)
+#define OPTIONS (sizeof(options) / sizeof(options[0]))
+_Static_assert(OPTIONS <= 8 * sizeof(((struct socket_difference *)0)->options), "a bit each");
+
+/* *differs: whether there was anything to copy. */
+static int copy_option(int from, int to, int level, int name, bool *differs)
 {
 	char wanted[OPTION_BYTES_MAX] = {0}, has[OPTION_BYTES_MAX] = {0};
 	socklen_t length = sizeof(wanted), has_length = sizeof(has);
@@ -143,6 +147,7 @@ static int copy_option(int from, int to, int level, int name)
 		has_length = 0;
 	if (length == has_length && !memcmp(wanted, has, length))
 		return 0;
+	*differs = true;
 	return socket_set(to, level, name, wanted, length);
 }
 
@@ -189,15 +194,30 @@ static int refuse_headers(int from)
 	return 0;
 }
 
-static int copy_options(int from, int to)
+static int copy_listed(int from, int to, struct socket_difference *difference)
 {
-	int ret = refuse_headers(from);
+	int ret = 0;
+
+	for (unsigned i = 0; !ret && i < OPTIONS; i++) {
+		uint64_t *word = &difference->options[i / 64], bit = UINT64_C(1) << i % 64;
+		bool differs = false;
+		if (difference->known && !(*word & bit))
+			continue;
+		ret = copy_option(from, to, options[i].level, options[i].name, &differs);
+		*word |= differs ? bit : 0;
+	}
+	difference->known = !ret;
+	return ret;
+}
+
+static int copy_options(int from, int to, struct socket_difference *difference)
+{
+	int ret = difference->known ? 0 : refuse_headers(from);
 
 	if (!ret)
 		ret = copy_filter(from, to);
-
-	for (unsigned i = 0; !ret && i < sizeof(options) / sizeof(options[0]); i++)
-		ret = copy_option(from, to, options[i].level, options[i].name);
+	if (!ret)
+		ret = copy_listed(from, to, difference);
 	if (!ret)
 		ret = copy_buffer(from, to, SO_SNDBUF, SO_SNDBUFFORCE);
 	if (!ret)
@@ -213,7 +233,7 @@ static int copy_options(int from, int to)
 	return ret;
 }
 
-int socket_clone(int like)
+int socket_clone(int like, struct socket_difference *difference)
 {
 	struct socket_address address;
 	int ret = socket_local(like, &address);
@@ -224,7 +244,7 @@ int socket_clone(int like)
 			     SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
 	if (clone < 0)
 		return clone;
-	ret = copy_options(like, clone);
+	ret = copy_options(like, clone, difference);
 	if (!ret)
 		ret = socket_set_int(clone, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (!ret)

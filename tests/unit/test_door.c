@@ -72,11 +72,12 @@ static void make_group(unsigned slots)
 {
 	static uint16_t cpus[SLOTS_MAX];
 	static int members[SLOTS_MAX];
+	struct socket_difference difference = {0};
 	struct ledger *ledger;
 
 	for (unsigned s = 0; s < slots; s++) {
 		cpus[s] = (uint16_t)s;
-		members[s] = own_fd(socket_clone(listener));
+		members[s] = own_fd(socket_clone(listener, &difference));
 		cr_assert_geq(members[s], 0);
 		cr_assert_eq(listen(members[s], 4), 0);
 		shared->cookie[s] = socket_cookie(members[s]);
