@@ -18,6 +18,12 @@ for page in shim/command/man/*.[1-8]; do
 done
 is "$(sed -n '/^\.\\" keys:/,/^\.\\" end of keys/p' shim/command/man/rssshim.ini.5 | sed '1d;$d' |
 	diff - <("$rssshim" options --man))" "" "rssshim.ini(5) describes the keys as the options do"
+for file in conf/*.ini; do
+	name=${file##*/}
+	[ "$name" = rssshim.ini ] && continue
+	ok "rssshim-${name%.ini}(7) goes with $file" grep -q "$name" "shim/command/man/rssshim-${name%.ini}.7"
+	ok "and rssshim(1) names it" grep -q "rssshim-${name%.ini} (7)" shim/command/man/rssshim.1
+done
 sed -n '/^\.EX/,/^\.EE/p' shim/command/man/rssshim.ini.5 | sed '/^\./d' >"$dir/example.ini"
 is "$("$rssshim" check "$dir/example.ini")" "" "the example in rssshim.ini(5) is a policy"
 verbs=$("$rssshim" --help | sed -n 's/^  rssshim \([a-z]*\).*/\1/p' | sort)
