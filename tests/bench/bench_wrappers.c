@@ -1,93 +1,244 @@
-/* What an intercepted call costs more than the bare one, in one process that the shim is loaded
- * into: both ways in turn, medians of many rounds; and what the shim adds to a program's start.
+/* What an intercepted call costs more than the bare one, what the shim adds to a program's start
+ *and to its memory, and what a steered accept() costs.
  *
- *	LD_PRELOAD=.../librssshim.so bench_wrappers LIBRARY
+ *	bench_wrappers LIBRARY [CLIENT-NETNS ADDRESS]
  *
- * LIBRARY is the library for the start-up rounds, which run with and without it. */
+ * Of an intercepted call both ways are measured in one process that the library is loaded into, in
+ * turn: through the dynamic linker, which finds the shim first, and straight from libc. Medians of
+ * many rounds, and of the difference in each. The network namespace, and an address of ours that
+ * connections from there come to through a NIC that is steered by, are for the last table. */
+#include <arpa/inet.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sched.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define ROUNDS 101
-#define CALLS  2000
-#define STARTS 41
+#define ROUNDS  801
+#define CALLS   50
+#define STARTS  61
+#define BATCHES 101
+#define BATCH   200
 
-/* Each through the dynamic linker, which finds the shim first, or straight from libc. */
-static struct {
-	int (*epoll_wait)(int, struct epoll_event *, int, int);
-	int (*epoll_ctl)(int, int, int, struct epoll_event *);
-	int (*close)(int);
-	int (*dup)(int);
-	int (*dup2)(int, int);
-	int (*accept4)(int, struct sockaddr *, socklen_t *, int);
-	int (*connect)(int, const struct sockaddr *, socklen_t);
-} calls[2];
+/* Listeners on the first are a group of the application's own, and left alone by the policy. */
+#define PLAIN_PORT   7001
+#define STEERED_PORT 7002
+#define TEXT(x)      #x
+#define TEXT_OF(x)   TEXT(x)
+#define ROWS_MAX     40
 
-static int epfd, event_fd, unix_listener, unix_socket, tcp_listener;
+#define INTERCEPTED(X)                                                                          \
+	X(epoll_wait)                                                                           \
+	X(epoll_ctl)                                                                            \
+	X(poll)                                                                                 \
+	X(select)                                                                               \
+	X(close)                                                                                \
+	X(dup)                                                                                  \
+	X(dup2)                                                                                 \
+	X(accept) X(accept4) X(connect) X(socket) X(bind) X(listen) X(setsockopt) X(getsockopt) \
+		X(recvmsg) X(shutdown)
 
-static void look_up(int way, void *handle)
+#define POINTER(name) __typeof__(name) *name;
+static struct calls {
+	INTERCEPTED(POINTER)
+} calls[2]; /* from libc, through the shim */
+
+static int epfd, event_fd, unix_listener, unix_socket, tcp_listener, tcp_socket;
+
+static void look_up(struct calls *of, void *handle)
 {
-	*(void **)&calls[way].epoll_wait = dlsym(handle, "epoll_wait");
-	*(void **)&calls[way].epoll_ctl = dlsym(handle, "epoll_ctl");
-	*(void **)&calls[way].close = dlsym(handle, "close");
-	*(void **)&calls[way].dup = dlsym(handle, "dup");
-	*(void **)&calls[way].dup2 = dlsym(handle, "dup2");
-	*(void **)&calls[way].accept4 = dlsym(handle, "accept4");
-	*(void **)&calls[way].connect = dlsym(handle, "connect");
+#define LOOK_UP(name) *(void **)&of->name = dlsym(handle, #name);
+	INTERCEPTED(LOOK_UP)
 }
 
-static void wait_once(int way)
+static void die(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+/* --- the calls -------------------------------------------------------------------------------- */
+
+static void wait_once(const struct calls *by)
 {
 	struct epoll_event event;
 
-	calls[way].epoll_wait(epfd, &event, 1, 0);
+	by->epoll_wait(epfd, &event, 1, 0);
 }
 
-static void modify(int way)
+static void modify(const struct calls *by)
 {
 	struct epoll_event event = {.events = EPOLLIN};
 
-	calls[way].epoll_ctl(epfd, EPOLL_CTL_MOD, event_fd, &event);
+	by->epoll_ctl(epfd, EPOLL_CTL_MOD, event_fd, &event);
 }
 
-static void close_copy(int way)
+static void add_and_delete(const struct calls *by)
 {
-	calls[way].close(calls[0].dup(event_fd));
+	struct epoll_event event = {.events = EPOLLIN};
+
+	by->epoll_ctl(epfd, EPOLL_CTL_DEL, event_fd, &event);
+	by->epoll_ctl(epfd, EPOLL_CTL_ADD, event_fd, &event);
 }
 
-static void copy_over(int way)
+static void poll_two(const struct calls *by)
 {
-	calls[way].dup2(event_fd, 50);
+	struct pollfd fds[] = {{.fd = event_fd, .events = POLLIN},
+			       {.fd = tcp_socket, .events = POLLIN}};
+
+	by->poll(fds, 2, 0);
 }
 
-static void accept_none(int way)
+static void select_two(const struct calls *by)
 {
-	calls[way].accept4(unix_listener, NULL, NULL, 0);
+	struct timeval none = {0};
+	fd_set in;
+
+	FD_ZERO(&in);
+	FD_SET(event_fd, &in);
+	FD_SET(unix_listener, &in);
+	by->select(unix_listener + 1, &in, NULL, NULL, &none);
 }
 
-static void accept_none_tcp(int way)
+static void close_copy(const struct calls *by)
 {
-	calls[way].accept4(tcp_listener, NULL, NULL, 0);
+	by->close(calls[0].dup(event_fd));
 }
 
-static void connect_nowhere(int way)
+static void copy(const struct calls *by)
 {
-	struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "/nowhere"};
-
-	calls[way].connect(unix_socket, (void *)&name, sizeof(name));
+	calls[1].close(by->dup(event_fd)); /* the shim is to know that it is gone */
 }
+
+static void copy_over(const struct calls *by)
+{
+	by->dup2(event_fd, 50);
+}
+
+static void copy_over_socket(const struct calls *by)
+{
+	by->dup2(tcp_socket, 51);
+}
+
+/* What has no connection takes 5 us to say so, in which nanoseconds would be lost. */
+static void accept_refused(const struct calls *by)
+{
+	by->accept(event_fd, NULL, NULL);
+}
+
+static void accept4_refused(const struct calls *by)
+{
+	by->accept4(event_fd, NULL, NULL, 0);
+}
+
+static void connect_refused(const struct calls *by)
+{
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+
+	by->connect(event_fd, (void *)&name, sizeof(name));
+}
+
+static void connect_tcp_refused(const struct calls *by)
+{
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+
+	by->connect(tcp_listener, (void *)&name, sizeof(name));
+}
+
+static void socket_refused(const struct calls *by)
+{
+	by->socket(AF_UNIX, 99, 0);
+}
+
+static void socket_and_close(const struct calls *by)
+{
+	by->close(by->socket(AF_INET, SOCK_STREAM, 0));
+}
+
+static void bind_again(const struct calls *by)
+{
+	struct sockaddr_in any = {.sin_family = AF_INET};
+
+	by->bind(tcp_listener, (void *)&any, sizeof(any)); /* EINVAL: it has an address */
+}
+
+static void listen_unix(const struct calls *by)
+{
+	by->listen(unix_listener, 5);
+}
+
+static void set_option(const struct calls *by)
+{
+	int on = 1;
+
+	by->setsockopt(tcp_socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
+static void get_option(const struct calls *by)
+{
+	int on;
+	socklen_t length = sizeof(on);
+
+	by->getsockopt(tcp_socket, IPPROTO_TCP, TCP_NODELAY, &on, &length);
+}
+
+static void receive_none(const struct calls *by)
+{
+	struct msghdr none = {0};
+
+	by->recvmsg(unix_socket, &none, MSG_DONTWAIT);
+}
+
+static void shut_down(const struct calls *by)
+{
+	by->shutdown(unix_socket, SHUT_RDWR);
+}
+
+static const struct {
+	const char *name;
+	void (*call)(const struct calls *by);
+} rows[] = {
+	{"epoll_wait", wait_once},
+	{"epoll_ctl MOD", modify},
+	{"epoll_ctl DEL and ADD", add_and_delete},
+	{"poll", poll_two},
+	{"select", select_two},
+	{"close, with a bare dup", close_copy},
+	{"dup, with a close", copy},
+	{"dup2 over an eventfd", copy_over},
+	{"dup2 over a TCP socket", copy_over_socket},
+	{"accept, refused", accept_refused},
+	{"accept4, refused", accept4_refused},
+	{"connect, refused", connect_refused},
+	{"connect, TCP, refused", connect_tcp_refused},
+	{"socket, refused", socket_refused},
+	{"socket and close, TCP", socket_and_close},
+	{"bind, refused", bind_again},
+	{"listen, Unix", listen_unix},
+	{"setsockopt, TCP", set_option},
+	{"getsockopt, TCP", get_option},
+	{"recvmsg, none there", receive_none},
+	{"shutdown, refused", shut_down},
+};
+#define ROWS (sizeof(rows) / sizeof(rows[0]))
+
+/* --- measuring -------------------------------------------------------------------------------- */
 
 static double now_ns(void)
 {
@@ -110,7 +261,7 @@ static double median(double *values, int count)
 	return values[count / 2];
 }
 
-static void measure(const char *what, void (*call)(int way))
+static void measure(void (*call)(const struct calls *by), double *bare, double *more)
 {
 	double took[2][ROUNDS], extra[ROUNDS];
 
@@ -119,42 +270,34 @@ static void measure(const char *what, void (*call)(int way))
 			int way = turn ^ (round & 1);
 			double start = now_ns();
 			for (int i = 0; i < CALLS; i++)
-				call(way);
+				call(&calls[way]);
 			took[way][round] = (now_ns() - start) / CALLS;
 		}
 		extra[round] = took[1][round] - took[0][round];
 	}
-	double bare = median(took[0], ROUNDS), shim = median(took[1], ROUNDS);
-	printf("%-28s %7.0f %7.0f %+8.1f %7.2f\n", what, bare, shim, median(extra, ROUNDS),
-	       shim / bare);
+	*bare = median(took[0], ROUNDS);
+	*more = median(extra, ROUNDS);
 }
 
-/* Milliseconds from spawning to the end. */
-static double start_once(char *const *command, char *preload)
+static void pin(unsigned cpu)
 {
-	char *with[] = {preload, "PATH=/usr/sbin:/usr/bin:/bin", NULL};
-	double start = now_ns();
-	pid_t pid;
-	int status;
+	cpu_set_t cpus;
 
-	if (posix_spawnp(&pid, command[0], NULL, NULL, command, preload ? with : with + 1))
-		return -1;
-	waitpid(pid, &status, 0);
-	return (now_ns() - start) / 1e6;
+	CPU_ZERO(&cpus);
+	CPU_SET(cpu, &cpus);
+	sched_setaffinity(0, sizeof(cpus), &cpus);
 }
 
-static void measure_start(const char *what, char *const *command, char *preload)
+static int listening(int family, const void *address, socklen_t length)
 {
-	double took[2][STARTS], extra[STARTS];
+	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK, 0), on = 1;
 
-	for (int i = 0; i < STARTS; i++) {
-		took[0][i] = start_once(command, NULL);
-		took[1][i] = start_once(command, preload);
-		extra[i] = took[1][i] - took[0][i];
-	}
-	printf("%-28s %7.2f %7.2f %+8.2f %7.2f\n", what, median(took[0], STARTS),
-	       median(took[1], STARTS), median(extra, STARTS),
-	       median(took[1], STARTS) / median(took[0], STARTS));
+	if (family == AF_INET &&
+	    ((const struct sockaddr_in *)address)->sin_port == htons(PLAIN_PORT))
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+	if (fd < 0 || bind(fd, address, length) || listen(fd, 1024))
+		die("listen");
+	return fd;
 }
 
 static void set_up(void)
@@ -164,47 +307,326 @@ static void set_up(void)
 	struct epoll_event event = {.events = EPOLLIN};
 
 	snprintf(name.sun_path + 1, 40, "bench-wrappers-%d", getpid());
-	unix_listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	unix_listener = listening(AF_UNIX, &name, sizeof(name));
 	unix_socket = socket(AF_UNIX, SOCK_STREAM, 0);
-	bind(unix_listener, (void *)&name, sizeof(name));
-	listen(unix_listener, 5);
-	tcp_listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-	bind(tcp_listener, (void *)&any, sizeof(any));
-	listen(tcp_listener, 5);
+	tcp_listener = listening(AF_INET, &any, sizeof(any));
+	tcp_socket = socket(AF_INET, SOCK_STREAM, 0);
 	epfd = epoll_create1(0);
 	event_fd = eventfd(0, 0);
 	epoll_ctl(epfd, EPOLL_CTL_ADD, event_fd, &event);
+}
+
+/* In a process of its own that the library is loaded into: a pair of numbers a row. */
+static int run_calls(void)
+{
+	double bare, more;
+
+	pin(0);
+	set_up();
+	for (size_t i = 0; i < ROWS; i++) {
+		measure(rows[i].call, &bare, &more);
+		printf("%f %f\n", bare, more);
+	}
+	return 0;
+}
+
+/* --- a steered accept ------------------------------------------------------------------------- */
+
+/* Connects in the other namespace on demand: a byte in, connections of a batch, a byte out. */
+static void serve_connects(const char *netns, const char *address, const uint16_t *port, int pipe)
+{
+	char path[100];
+	uint8_t which;
+	int fd[BATCH];
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	snprintf(path, sizeof(path), "/run/netns/%s", netns);
+	if (setns(open(path, O_RDONLY), CLONE_NEWNET))
+		die(path);
+	while (read(pipe, &which, 1) == 1) {
+		struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = port[which]};
+		struct linger at_once = {.l_onoff = 1};
+		inet_pton(AF_INET, address, &to.sin_addr);
+		for (int i = 0; i < BATCH; i++) {
+			fd[i] = socket(AF_INET, SOCK_STREAM, 0);
+			if (connect(fd[i], (void *)&to, sizeof(to)))
+				die("connect");
+		}
+		if (write(pipe, "", 1) != 1 || read(pipe, &which, 1) != 1)
+			die("pipe");
+		for (int i = 0; i < BATCH; i++) {
+			/* No TIME_WAIT, which would use the ports up. */
+			setsockopt(fd[i], SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+			close(fd[i]);
+		}
+	}
+	_exit(0);
+}
+
+/* ns a connection takes, of those that wait: as nginx does it, a wait and an accept in turn. */
+static double accept_batch(const struct calls *by, int instance, int listener)
+{
+	struct epoll_event event[64];
+	int fd[BATCH], accepted = 0;
+	double start = now_ns();
+
+	while (accepted < BATCH && by->epoll_wait(instance, event, 64, 0) > 0)
+		if ((fd[accepted] = by->accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+			accepted++;
+	double took = now_ns() - start;
+	if (accepted < BATCH / 8) {
+		fputs("too few connections\n", stderr);
+		exit(1);
+	}
+	for (int i = 0; i < accepted; i++)
+		close(fd[i]);
+	return took / accepted;
+}
+
+static int watching(int listener)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+	int instance = epoll_create1(0);
+
+	epoll_ctl(instance, EPOLL_CTL_ADD, listener, &event);
+	return instance;
+}
+
+static int listening_on(uint16_t port)
+{
+	struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(port)};
+
+	return listening(AF_INET, &any, sizeof(any));
+}
+
+/* The worker of the other CPU: takes its half of both. */
+static void work_there(int steered)
+{
+	int listener[] = {listening_on(PLAIN_PORT), steered}, instance = epoll_create1(0);
+	struct epoll_event event;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	pin(1);
+	for (uint32_t i = 0; i < 2; i++) {
+		event = (struct epoll_event){.events = EPOLLIN, .data.u32 = i};
+		epoll_ctl(instance, EPOLL_CTL_ADD, listener[i], &event);
+	}
+	for (;;)
+		if (epoll_wait(instance, &event, 1, -1) > 0)
+			close(accept(listener[event.data.u32], NULL, NULL));
+}
+
+/* Until the client is done: a worker that does not wait for so long would be taken for stuck. */
+static void keep_waiting(int instance, int pipe)
+{
+	struct epoll_event event[64];
+	char byte;
+
+	while (recv(pipe, &byte, 1, MSG_DONTWAIT) != 1) {
+		epoll_wait(instance, event, 64, 0);
+		usleep(2000);
+	}
+	usleep(10000); /* the last acknowledgements are on their way */
+}
+
+/* The first listener is left alone by the policy, the second is steered. */
+static int run_accepts(const char *netns, const char *address)
+{
+	int listener[2], instance[2], pipe[2];
+	double took[2][BATCHES], extra[BATCHES];
+	uint16_t port[2] = {htons(PLAIN_PORT), htons(STEERED_PORT)};
+	struct epoll_event event;
+
+	listener[0] = listening_on(PLAIN_PORT);
+	listener[1] = listening_on(STEERED_PORT);
+	socketpair(AF_UNIX, SOCK_STREAM, 0, pipe);
+	if (!fork())
+		serve_connects(netns, address, port, pipe[0]);
+	if (!fork())
+		work_there(listener[1]);
+	pin(0);
+	for (int i = 0; i < 2; i++)
+		instance[i] = watching(listener[i]);
+	/* Workers' places are known from their first wait on, and looked at now and then. */
+	for (int i = 0; i < 5; i++)
+		epoll_wait(instance[1], &event, 1, 300);
+	for (int batch = 0; batch < BATCHES; batch++) {
+		for (int turn = 0; turn < 2; turn++) {
+			uint8_t which = (uint8_t)(turn ^ (batch & 1));
+			if (write(pipe[1], &which, 1) != 1)
+				die("the client ended");
+			keep_waiting(instance[1], pipe[1]);
+			took[which][batch] =
+				accept_batch(&calls[which], instance[which], listener[which]);
+			if (write(pipe[1], "", 1) != 1)
+				die("the client ended");
+		}
+		extra[batch] = took[1][batch] - took[0][batch];
+	}
+	double bare = median(took[0], BATCHES), more = median(extra, BATCHES);
+	printf("\naccept4 of a waiting connection, ns, with its share of epoll_wait\n"
+	       "%-28s %8.0f\n%-28s %+8.0f  ratio %.3f\n",
+	       "  own reuseport group, libc", bare, "  steered, through members", more,
+	       (bare + more) / bare);
+	return 0;
+}
+
+/* --- processes -------------------------------------------------------------------------------- */
+
+enum state { WITHOUT, OFF, ON, STATES };
+
+static char *const *environment_of(enum state state, const char *library)
+{
+	static char preload[4096];
+	static char *environment[5];
+	int count = 0;
+
+	snprintf(preload, sizeof(preload), "LD_PRELOAD=%s", library);
+	environment[count++] = "PATH=/usr/sbin:/usr/bin:/bin";
+	environment[count++] = "RSSSHIM_LISTEN_PORTS=" TEXT_OF(STEERED_PORT);
+	if (state != WITHOUT)
+		environment[count++] = preload;
+	if (state == OFF)
+		environment[count++] = "RSSSHIM_DISABLE=1";
+	environment[count] = NULL;
+	return environment;
+}
+
+static pid_t start(char *const *command, enum state state, const char *library,
+		   const posix_spawn_file_actions_t *actions)
+{
+	pid_t pid;
+
+	if (posix_spawnp(&pid, command[0], actions, NULL, command, environment_of(state, library)))
+		die(command[0]);
+	return pid;
+}
+
+static void calls_table(char *self, const char *library)
+{
+	char *const command[] = {self, "--calls", NULL};
+	double bare[STATES][ROWS] = {0}, more[STATES][ROWS] = {0};
+
+	for (enum state state = OFF; state < STATES; state++) {
+		posix_spawn_file_actions_t actions;
+		int out[2];
+		if (pipe2(out, O_CLOEXEC))
+			die("pipe");
+		posix_spawn_file_actions_init(&actions);
+		posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+		start(command, state, library, &actions);
+		close(out[1]);
+		FILE *results = fdopen(out[0], "r");
+		for (size_t i = 0; i < ROWS; i++)
+			if (fscanf(results, "%lf %lf", &bare[state][i], &more[state][i]) != 2)
+				die("results");
+		fclose(results);
+		wait(NULL);
+	}
+	puts("ns a call                        bare  switched off  on, not steered   ratio");
+	for (size_t i = 0; i < ROWS; i++)
+		printf("%-28s %8.0f  %+12.1f %+16.1f %7.2f\n", rows[i].name, bare[ON][i],
+		       more[OFF][i], more[ON][i], (bare[ON][i] + more[ON][i]) / bare[ON][i]);
+}
+
+static void start_row(const char *what, char *const *command, const char *library)
+{
+	double took[STATES][STARTS], extra[STATES][STARTS];
+
+	for (int i = 0; i < STARTS; i++) {
+		for (enum state state = WITHOUT; state < STATES; state++) {
+			double start_ns = now_ns();
+			waitpid(start(command, state, library, NULL), NULL, 0);
+			took[state][i] = (now_ns() - start_ns) / 1e6;
+			extra[state][i] = took[state][i] - took[WITHOUT][i];
+		}
+	}
+	double bare = median(took[WITHOUT], STARTS), more = median(extra[ON], STARTS);
+	printf("%-28s %8.2f  %+12.2f %+16.2f %7.2f\n", what, bare, median(extra[OFF], STARTS), more,
+	       (bare + more) / bare);
+}
+
+/* KB, of a process that waits after it said so. */
+static void memory_of(char *const *command, enum state state, const char *library, double *pss,
+		      double *dirty)
+{
+	posix_spawn_file_actions_t actions;
+	char line[200], path[64], byte;
+	int out[2];
+
+	if (pipe2(out, O_CLOEXEC))
+		die("pipe");
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+	pid_t pid = start(command, state, library, &actions);
+	if (read(out[0], &byte, 1) != 1)
+		die("the process says nothing");
+	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pid);
+	FILE *rollup = fopen(path, "r");
+	while (rollup && fgets(line, sizeof(line), rollup)) {
+		sscanf(line, "Pss: %lf", pss);
+		sscanf(line, "Private_Dirty: %lf", dirty);
+	}
+	fclose(rollup);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	close(out[0]);
+	close(out[1]);
+}
+
+static void memory_row(const char *what, char *const *command, const char *library)
+{
+	double pss[STATES] = {0}, dirty[STATES] = {0};
+
+	for (enum state state = WITHOUT; state < STATES; state++)
+		memory_of(command, state, library, &pss[state], &dirty[state]);
+	printf("%-28s %8.0f  %+12.0f %+16.0f %+16.0f\n", what, pss[WITHOUT],
+	       pss[OFF] - pss[WITHOUT], pss[ON] - pss[WITHOUT], dirty[ON] - dirty[WITHOUT]);
+}
+
+static int idle(bool listens)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+
+	epfd = epoll_create1(0);
+	if (listens)
+		epoll_ctl(epfd, EPOLL_CTL_ADD, listening_on(STEERED_PORT), &event);
+	epoll_wait(epfd, &event, 1, 10);
+	if (write(1, "", 1) != 1)
+		return 1;
+	for (;;)
+		pause();
 }
 
 int main(int argc, char **argv)
 {
 	char *const true_command[] = {"/bin/true", NULL};
 	char *const nginx_command[] = {"nginx", "-t", "-q", NULL};
-	struct epoll_event event = {.events = EPOLLIN};
-	char preload[4096];
+	char *const idle_command[] = {argv[0], "--idle", NULL};
+	char *const listen_command[] = {argv[0], "--listen", NULL};
 
+	look_up(&calls[0], dlopen("libc.so.6", RTLD_NOW));
+	look_up(&calls[1], RTLD_DEFAULT);
+	if (argc == 2 && strcmp(argv[1], "--calls") == 0)
+		return run_calls();
+	if (argc == 2 && strcmp(argv[1], "--idle") == 0)
+		return idle(false);
+	if (argc == 2 && strcmp(argv[1], "--listen") == 0)
+		return idle(true);
+	if (argc == 4 && strcmp(argv[1], "--accepts") == 0)
+		return run_accepts(argv[2], argv[3]);
 	if (argc != 2) {
-		fprintf(stderr, "usage: bench_wrappers LIBRARY\n");
+		fprintf(stderr, "usage: bench_wrappers LIBRARY | --accepts NETNS ADDRESS\n");
 		return 2;
 	}
-	look_up(0, dlopen("libc.so.6", RTLD_NOW));
-	look_up(1, RTLD_DEFAULT);
-	if (calls[0].close == calls[1].close)
-		puts("the shim is not loaded: both ways are the same");
-	set_up();
-	puts("ns a call                       bare    shim     more   ratio");
-	measure("epoll_wait, no listener", wait_once);
-	measure("epoll_ctl, no listener", modify);
-	measure("close (and a bare dup)", close_copy);
-	measure("dup2", copy_over);
-	measure("accept4, unix, none there", accept_none);
-	measure("accept4, tcp, none there", accept_none_tcp);
-	measure("connect, unix, refused", connect_nowhere);
-	epoll_ctl(epfd, EPOLL_CTL_ADD, tcp_listener, &event);
-	measure("epoll_wait, tcp listener", wait_once);
-	snprintf(preload, sizeof(preload), "LD_PRELOAD=%s", argv[1]);
-	puts("\nms a start                   without    with     more   ratio");
-	measure_start("/bin/true", true_command, preload);
-	measure_start("nginx -t", nginx_command, preload);
+	setlinebuf(stdout);
+	calls_table(argv[0], argv[1]);
+	puts("\nms a start                    without  switched off               on   ratio");
+	start_row("/bin/true", true_command, argv[1]);
+	start_row("nginx -t", nginx_command, argv[1]);
+	puts("\nKB a process (PSS)            without  switched off               on   of it "
+	     "dirty");
+	memory_row("without a TCP socket", idle_command, argv[1]);
+	memory_row("with a listener", listen_command, argv[1]);
 	return 0;
 }

@@ -5,5 +5,5 @@ $(BUILD)/bench_wrappers: tests/bench/bench_wrappers.c
 	$(CC) $(CPPFLAGS) -std=gnu11 $(WARN) $(CFLAGS) -o $@ $< $(LDFLAGS) -ldl
 
 .PHONY: bench-wrappers
-bench-wrappers: $(BUILD)/bench_wrappers $(LIB)
-	@LD_PRELOAD=$(abspath $(LIB)) $(BUILD)/bench_wrappers $(abspath $(LIB))
+bench-wrappers: all softnic $(BUILD)/bench_wrappers
+	@BUILD=$(abspath $(BUILD)) tests/bench/wrappers.sh
