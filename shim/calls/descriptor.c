@@ -5,6 +5,7 @@
 #include "shim/connect/witness.h"
 #include "shim/group/listener.h"
 #include "shim/group/watch.h"
+#include "shim/kernel/sys.h"
 #include "shim/migrate/migrate.h"
 #include "shim/process/own_fd.h"
 #include "shim/process/runtime.h"
@@ -16,11 +17,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Of what a vfork child closes its parent may have to know. To forget one of these does no harm: it
+ * is looked at again. */
+static bool is_light(struct fd_word word)
+{
+	return word.kind == FD_UNKNOWN || word.kind == FD_PLAIN || word.kind == FD_INSTANCE ||
+	       (word.kind == FD_SOCKET &&
+		!(word.value & (SOCKET_UNIQUE | SOCKET_WATCHED | SOCKET_LATE_PORT)));
+}
+
 void descriptor_leave(int fd, struct fd_word word)
 {
-	/* What a vfork child closes, its parent keeps; to forget a plain one does no harm. */
-	if (word.kind != FD_PLAIN && word.kind != FD_INSTANCE && word.kind != FD_UNKNOWN &&
-	    self_is_borrowed())
+	if (!is_light(word) && self_is_borrowed())
 		return;
 	if (word.kind == FD_LISTENER)
 		listener_close(fd);
@@ -49,7 +57,7 @@ EXPORTED int close(int fd)
 static int copied(int fd, struct fd_word word, int to)
 {
 	migrate_copied(fd, to);
-	if (to < 0 || (fd_get(to).kind != FD_UNKNOWN && self_is_borrowed()))
+	if (to < 0 || (!is_light(fd_get(to)) && self_is_borrowed()))
 		return to;
 	descriptor_fresh(to);
 	if (word.kind == FD_LISTENER)
@@ -73,8 +81,11 @@ static void make_room(int fd, int to)
 {
 	struct fd_word word = fd_get(to);
 
-	if ((word.kind == FD_UNKNOWN && !migrate_is_on) || fd == to || fcntl(fd, F_GETFD) < 0)
-		return; /* nothing there; or the call will fail, and must leave all as it is */
+	if (fd == to)
+		return;
+	/* A call that is going to fail must leave all as it is. */
+	if ((!is_light(word) || migrate_is_on) && sys(SYS_fcntl, fd, F_GETFD) < 0)
+		return;
 	migrate_closing(to);
 	if (word.kind == FD_OURS)
 		group_move_descriptor(to);

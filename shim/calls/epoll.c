@@ -48,11 +48,17 @@ EXPORTED int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 	return ret;
 }
 
+/* Nobody waits for a listener here, and no wait means anything to the shim. */
+static inline bool is_idle(void)
+{
+	return __builtin_expect(!watch_exists & !pinning_is_on & !migrate_is_on, 1);
+}
+
 /* The calling thread is about to wait on the instance. */
 static bool is_watch(int epfd, unsigned *number)
 {
 	struct fd_word word = fd_get(epfd);
-	bool is_one = __builtin_expect(word.kind == FD_EPOLL, 0);
+	bool is_one = word.kind == FD_EPOLL;
 
 	*number = word.value;
 	pinning_waits(is_one);
@@ -76,11 +82,10 @@ static int wait_masked(const struct watch_call *call, int timeout_ms, const uint
 
 /* After a wait on what is not known to have listeners. Where that is a copy made by a raw system
  * call, it is known from now on. */
-static int waited(struct watch_call *call, int count)
+static int waited(const struct watch_call *call, int count)
 {
-	int number = count > 0 && __builtin_expect(watch_exists, 0)
-			     ? watch_recognise(call->epfd, call->events, count)
-			     : -1;
+	int number =
+		count > 0 && watch_exists ? watch_recognise(call->epfd, call->events, count) : -1;
 
 	if (__builtin_expect(number < 0, 1))
 		return count;
@@ -88,33 +93,39 @@ static int waited(struct watch_call *call, int count)
 	return count ? count : watch_wait((unsigned)number, call);
 }
 
+static int wait_on(const struct watch_call *call)
+{
+	unsigned number;
+
+	return is_watch(call->epfd, &number)
+		       ? watch_wait(number, call)
+		       : waited(call, call->wait(call, call->timeout_ms, call->mask));
+}
+
 EXPORTED int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout)
 {
+	if (is_idle())
+		return real_epoll_wait(epfd, events, max, timeout);
 	struct watch_call call = {.wait = wait_plain,
 				  .epfd = epfd,
 				  .events = events,
 				  .max_events = max,
 				  .timeout_ms = timeout};
-	unsigned number;
-
-	return is_watch(epfd, &number) ? watch_wait(number, &call)
-				       : waited(&call, real_epoll_wait(epfd, events, max, timeout));
+	return wait_on(&call);
 }
 
 EXPORTED int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout,
 			 const sigset_t *mask)
 {
+	if (is_idle())
+		return real_epoll_pwait(epfd, events, max, timeout, mask);
 	struct watch_call call = {.wait = wait_masked,
 				  .epfd = epfd,
 				  .events = events,
 				  .max_events = max,
 				  .timeout_ms = timeout,
 				  .mask = (const uint64_t *)mask};
-	unsigned number;
-
-	return is_watch(epfd, &number)
-		       ? watch_wait(number, &call)
-		       : waited(&call, real_epoll_pwait(epfd, events, max, timeout, mask));
+	return wait_on(&call);
 }
 
 /* Rounded up: never earlier than asked for. -1 for ever. */
@@ -130,6 +141,8 @@ static int to_ms(const struct timespec *timeout)
 EXPORTED int epoll_pwait2(int epfd, struct epoll_event *events, int max,
 			  const struct timespec *timeout, const sigset_t *mask)
 {
+	if (is_idle())
+		return real_epoll_pwait2(epfd, events, max, timeout, mask);
 	struct watch_call call = {.wait = wait_masked,
 				  .epfd = epfd,
 				  .events = events,

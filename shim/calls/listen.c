@@ -99,6 +99,9 @@ EXPORTED int getsockname(int fd, struct sockaddr *address, socklen_t *length)
 
 EXPORTED int listen(int fd, int backlog)
 {
+	/* socket() saw that it is none of TCP's, or it is known otherwise. */
+	if (fd_get(fd).kind == FD_PLAIN)
+		return real_listen(fd, backlog);
 	late_port_settle(fd);
 	if (runtime_on())
 		return listener_listen(fd, backlog, real_listen);
@@ -110,9 +113,12 @@ EXPORTED int listen(int fd, int backlog)
 
 EXPORTED int shutdown(int fd, int how)
 {
-	int ret = real_shutdown(fd, how), listener = listener_known(fd);
+	int listener = listener_known(fd);
 
-	if (!ret && listener >= 0 && how != SHUT_WR)
+	if (listener < 0)
+		return real_shutdown(fd, how);
+	int ret = real_shutdown(fd, how);
+	if (!ret && how != SHUT_WR)
 		listener_stopped(listener);
 	return ret;
 }
@@ -120,7 +126,6 @@ EXPORTED int shutdown(int fd, int how)
 EXPORTED int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 {
 	int ret = real_setsockopt(fd, level, name, value, length), listener = -1;
-
 	/* One that has just arrived may have a group elsewhere, to be told of it. */
 	if (!ret && runtime_on())
 		listener = listener_of(fd);
@@ -133,9 +138,12 @@ EXPORTED int setsockopt(int fd, int level, int name, const void *value, socklen_
 
 EXPORTED int getsockopt(int fd, int level, int name, void *value, socklen_t *length)
 {
-	int ret = real_getsockopt(fd, level, name, value, length), listener = listener_known(fd);
+	int listener = listener_known(fd);
 
-	if (!ret && listener >= 0)
+	if (listener < 0)
+		return real_getsockopt(fd, level, name, value, length);
+	int ret = real_getsockopt(fd, level, name, value, length);
+	if (!ret)
 		listener_option_read(listener, level, name, value, length);
 	return ret;
 }

@@ -17,12 +17,11 @@ bool late_port_begin(int fd, const struct sockaddr *address, socklen_t length)
 	struct destination self;
 
 	if (word.kind != FD_SOCKET || !runtime_on() || !runtime_policy()->connect_steer ||
-	    stat_is_off())
+	    stat_is_off() ||
+	    word.value & (SOCKET_UNSEEN | SOCKET_PORT | SOCKET_ADDRESS | SOCKET_CALLED))
 		return false;
 	/* What is no usable address of a destination is none of a source either. */
 	if (!destination_parse(address, length, &self) || self.flow.remote_port)
-		return false;
-	if (word.value & (SOCKET_UNSEEN | SOCKET_PORT | SOCKET_ADDRESS | SOCKET_CALLED))
 		return false;
 	uint64_t now = clock_ms();
 	const struct uplinks *uplinks = outgoing_uplinks(now);

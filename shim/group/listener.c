@@ -32,13 +32,6 @@ struct group *listener_group(int number)
 	return group_at(listener_at(number)->group);
 }
 
-int listener_known(int fd)
-{
-	struct fd_word word = fd_get(fd);
-
-	return word.kind == FD_LISTENER ? (int)word.value : -1;
-}
-
 /* SO_RCVTIMEO in milliseconds; 0 there means for ever. */
 static int accept_timeout(int fd)
 {

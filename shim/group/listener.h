@@ -1,6 +1,7 @@
 /* The application's listening sockets: what it did with them, and which group stands behind. */
 #pragma once
 #include "shim/group/group.h"
+#include "shim/process/fd_table.h"
 
 #define LISTENERS_MAX 512
 
@@ -18,7 +19,12 @@ struct listener {
  * a listener here. */
 int listener_of(int fd);
 /* The same without looking: for calls that concern any descriptor. */
-int listener_known(int fd);
+static inline int listener_known(int fd)
+{
+	struct fd_word word = fd_get(fd);
+
+	return word.kind == FD_LISTENER ? (int)word.value : -1;
+}
 
 struct listener *listener_at(int number);
 struct group *listener_group(int number);

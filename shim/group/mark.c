@@ -4,8 +4,9 @@
 #include <stddef.h>
 #include <sys/mman.h>
 
-/* Of each registration: a mark a slot, then the other kinds. */
-#define MARKS_EACH (SLOTS_MAX + MARK_NEWS)
+/* Of each registration: a mark a slot, then the other kinds. A power of two, as each event of ours
+ * is divided by it. */
+#define MARKS_EACH (2 * SLOTS_MAX)
 #define MARKS      ((uint64_t)REGISTRATIONS_MAX * MARKS_EACH)
 
 static uint64_t base;

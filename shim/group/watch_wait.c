@@ -4,20 +4,13 @@
 #include "shim/group/mark.h"
 #include "shim/group/ready.h"
 #include "shim/group/watch_state.h"
+#include "shim/kernel/clock.h"
 #include "shim/kernel/sys.h"
 #include <signal.h>
 #include <stddef.h>
-#include <time.h>
 
-#define NS_IN_MS 1000000u
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 * NS_IN_MS + (uint64_t)now.tv_nsec;
-}
+/* How far behind the clock may be: the longest tick there is. */
+#define TICK_MS 10
 
 /* An event of a member becomes the application's event for its listener, once a batch.
  * Returns false where there is nothing to tell the application. */
@@ -137,7 +130,7 @@ static int slice_of(const struct watch *watch, uint64_t now_ms, int64_t left_ms)
 int watch_wait(unsigned number, const struct watch_call *call)
 {
 	struct watch *watch = watch_at(number);
-	uint64_t now = now_ns(), start = now, signals, all = ~UINT64_C(0);
+	uint64_t now = clock_ms(), start = now, signals, all = ~UINT64_C(0);
 	const uint64_t *mask = call->mask;
 	int64_t left = call->timeout_ms;
 	bool sliced = false;
@@ -146,23 +139,24 @@ int watch_wait(unsigned number, const struct watch_call *call)
 	if (call->max_events <= 0)
 		return call->wait(call, call->timeout_ms, mask);
 	for (;;) {
-		bool draining = watch_begin(watch, now / NS_IN_MS);
+		bool draining = watch_begin(watch, now);
 		if (watch->private && atomic_exchange(&watch->lost, 0)) {
 			count = 0;
 			break;
 		}
-		int slice = slice_of(watch, now / NS_IN_MS, left);
+		int slice = slice_of(watch, now, left);
 		count = call->wait(call, draining ? 0 : slice, mask);
-		if (count < 0)
+		if (count < 0 || (!count && !draining && slice == left))
 			break;
 		count = translate_all(watch, call->events, count);
 		if (draining)
 			count = drain(watch, call->events, count, call->max_events);
 		if (count)
 			break;
-		now = now_ns();
-		if (left >= 0)
-			left = call->timeout_ms - (int64_t)((now - start) / NS_IN_MS);
+		now = clock_ms();
+		/* Never early, so at most two ticks late. */
+		if (left > 0)
+			left = call->timeout_ms - (int64_t)(now - start) + TICK_MS;
 		if (call->timeout_ms >= 0 && left <= 0)
 			break;
 		/* A signal that arrives between two slices of a wait must end it as it would have

@@ -4,14 +4,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* Two levels: an application of a few descriptors pays for one leaf, and a leaf is never freed, so
- * a reader needs no more than two loads. */
-#define LEAF_BITS  12
-#define LEAF_WORDS (1 << LEAF_BITS)
-
-typedef _Atomic uint64_t fd_leaf[LEAF_WORDS];
-
-static _Atomic(fd_leaf *) leaves[FD_TABLE_MAX / LEAF_WORDS];
+_Atomic(fd_leaf *) fd_leaves[FD_TABLE_MAX / FD_LEAF_WORDS];
 
 static uint64_t pack(enum fd_kind kind, uint32_t value)
 {
@@ -23,17 +16,9 @@ static struct fd_word unpack(uint64_t bits)
 	return (struct fd_word){.kind = bits & 0xff, .value = (uint32_t)(bits >> 32)};
 }
 
-static _Atomic uint64_t *word_of(int fd)
-{
-	if ((unsigned int)fd >= FD_TABLE_MAX)
-		return NULL;
-	fd_leaf *leaf = atomic_load_explicit(&leaves[fd >> LEAF_BITS], memory_order_acquire);
-	return leaf ? &(*leaf)[fd & (LEAF_WORDS - 1)] : NULL;
-}
-
 static _Atomic uint64_t *word_make(int fd)
 {
-	_Atomic uint64_t *word = word_of(fd);
+	_Atomic uint64_t *word = fd_place(fd);
 
 	if (word || (unsigned int)fd >= FD_TABLE_MAX)
 		return word;
@@ -42,16 +27,9 @@ static _Atomic uint64_t *word_make(int fd)
 	if (map < 0 && map > -4096)
 		return NULL;
 	fd_leaf *fresh = (fd_leaf *)map, *none = NULL;
-	if (!atomic_compare_exchange_strong(&leaves[fd >> LEAF_BITS], &none, fresh))
+	if (!atomic_compare_exchange_strong(&fd_leaves[fd >> FD_LEAF_BITS], &none, fresh))
 		sys(SYS_munmap, fresh, sizeof(fd_leaf)); /* another thread was first */
-	return word_of(fd);
-}
-
-struct fd_word fd_get(int fd)
-{
-	_Atomic uint64_t *word = word_of(fd);
-
-	return unpack(word ? atomic_load_explicit(word, memory_order_acquire) : 0);
+	return fd_place(fd);
 }
 
 bool fd_set_word(int fd, enum fd_kind kind, uint32_t value)
@@ -65,7 +43,7 @@ bool fd_set_word(int fd, enum fd_kind kind, uint32_t value)
 
 void fd_forget(int fd)
 {
-	_Atomic uint64_t *word = word_of(fd);
+	_Atomic uint64_t *word = fd_place(fd);
 
 	/* The load first: most descriptors are unknown, and a store would dirty the line. */
 	if (word && atomic_load_explicit(word, memory_order_relaxed))
@@ -82,12 +60,12 @@ bool fd_swap(int fd, struct fd_word seen, enum fd_kind kind, uint32_t value)
 
 void fd_for_each(enum fd_kind kind, void (*visit)(int fd, uint32_t value, void *arg), void *arg)
 {
-	for (size_t l = 0; l < FD_TABLE_MAX / LEAF_WORDS; l++) {
-		fd_leaf *leaf = atomic_load_explicit(&leaves[l], memory_order_acquire);
-		for (int i = 0; leaf && i < LEAF_WORDS; i++) {
+	for (size_t l = 0; l < FD_TABLE_MAX / FD_LEAF_WORDS; l++) {
+		fd_leaf *leaf = atomic_load_explicit(&fd_leaves[l], memory_order_acquire);
+		for (int i = 0; leaf && i < FD_LEAF_WORDS; i++) {
 			struct fd_word word = unpack(atomic_load(&(*leaf)[i]));
 			if (word.kind == kind)
-				visit((int)(l << LEAF_BITS) + i, word.value, arg);
+				visit((int)(l << FD_LEAF_BITS) + i, word.value, arg);
 		}
 	}
 }

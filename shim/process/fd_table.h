@@ -7,6 +7,7 @@
 #pragma once
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum fd_kind {
@@ -44,8 +45,31 @@ struct fd_word {
 	uint32_t value;
 };
 
+/* Two levels: an application of a few descriptors pays for one leaf, and a leaf is never freed, so
+ * a reader needs no more than two loads. Here, so that wrappers make no call to find out that
+ * nothing is to be done: returns are mispredicted where the kernel guards against what they leak.
+ */
+#define FD_LEAF_BITS  12
+#define FD_LEAF_WORDS (1 << FD_LEAF_BITS)
+typedef _Atomic uint64_t fd_leaf[FD_LEAF_WORDS];
+extern _Atomic(fd_leaf *) fd_leaves[FD_TABLE_MAX / FD_LEAF_WORDS];
+
+static inline _Atomic uint64_t *fd_place(int fd)
+{
+	if ((unsigned int)fd >= FD_TABLE_MAX)
+		return NULL;
+	fd_leaf *leaf = atomic_load_explicit(&fd_leaves[fd >> FD_LEAF_BITS], memory_order_acquire);
+	return leaf ? &(*leaf)[fd & (FD_LEAF_WORDS - 1)] : NULL;
+}
+
 /* The word of a descriptor; FD_UNKNOWN for any number that was never set, also negative ones. */
-struct fd_word fd_get(int fd);
+static inline struct fd_word fd_get(int fd)
+{
+	_Atomic uint64_t *place = fd_place(fd);
+	uint64_t bits = place ? atomic_load_explicit(place, memory_order_acquire) : 0;
+
+	return (struct fd_word){.kind = bits & 0xff, .value = (uint32_t)(bits >> 32)};
+}
 
 /* Returns false where there is no memory for it: the descriptor then stays unknown. */
 bool fd_set_word(int fd, enum fd_kind kind, uint32_t value);

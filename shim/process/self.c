@@ -9,14 +9,8 @@
 
 #define YIELDS 64
 
-/* Zero in a fresh child. */
-struct wiped {
-	_Atomic int pid;
-	_Atomic int locked;
-};
-
-static _Atomic(struct wiped *) page;
-static _Atomic uint32_t epoch;
+_Atomic(struct self_page *) self_page;
+_Atomic uint32_t self_forks;
 
 static __thread struct {
 	uint32_t epoch;
@@ -27,16 +21,16 @@ static __thread struct {
  * the wiped page to the one that only borrows it; and where the kernel does not wipe, we do. */
 static void begin_anew(void)
 {
-	page->locked = 0;
-	page->pid = 0;
+	self_page->locked = 0;
+	self_page->pid = 0;
 	self_epoch();
 }
 
 bool self_start(void)
 {
-	struct wiped *none = NULL;
+	struct self_page *none = NULL;
 
-	if (page)
+	if (self_page)
 		return true;
 	long map = sys(SYS_mmap, NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 		       -1, 0);
@@ -45,7 +39,7 @@ bool self_start(void)
 	/* Where that is refused, children of _Fork() and raw clone() take no part: to them all
 	 * looks borrowed. */
 	sys(SYS_madvise, map, 4096, MADV_WIPEONFORK);
-	if (!atomic_compare_exchange_strong(&page, &none, (struct wiped *)map))
+	if (!atomic_compare_exchange_strong(&self_page, &none, (struct self_page *)map))
 		sys(SYS_munmap, map, 4096);
 	else
 		pthread_atfork(NULL, NULL, begin_anew);
@@ -53,20 +47,18 @@ bool self_start(void)
 	return true;
 }
 
-uint32_t self_epoch(void)
+void self_begin(void)
 {
 	int none = 0;
 
-	if (__builtin_expect(!atomic_load_explicit(&page->pid, memory_order_acquire), 0) &&
-	    atomic_compare_exchange_strong(&page->pid, &none, (int)sys(SYS_getpid)))
-		atomic_fetch_add(&epoch, 1);
-	return atomic_load_explicit(&epoch, memory_order_relaxed);
+	if (atomic_compare_exchange_strong(&self_page->pid, &none, (int)sys(SYS_getpid)))
+		atomic_fetch_add(&self_forks, 1);
 }
 
 int self_pid(void)
 {
 	self_epoch();
-	return page->pid;
+	return self_page->pid;
 }
 
 int self_tid(void)
@@ -93,7 +85,7 @@ void self_lock(struct self_guard *guard)
 
 	sys(SYS_rt_sigprocmask, SIG_BLOCK, &all, &guard->signals, sizeof(all));
 	self_epoch();
-	for (int tries = 0; !atomic_compare_exchange_weak(&page->locked, &free, 1); tries++) {
+	for (int tries = 0; !atomic_compare_exchange_weak(&self_page->locked, &free, 1); tries++) {
 		free = 0;
 		/* A real-time thread yields to nobody below it, and that may be who holds it. */
 		if (tries < YIELDS)
@@ -105,6 +97,6 @@ void self_lock(struct self_guard *guard)
 
 void self_unlock(const struct self_guard *guard)
 {
-	page->locked = 0;
+	self_page->locked = 0;
 	sys(SYS_rt_sigprocmask, SIG_SETMASK, &guard->signals, NULL, sizeof(guard->signals));
 }

@@ -5,14 +5,29 @@
  * else with its suspended parent: it must change nothing. */
 #pragma once
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 /* Before anything else; again is harmless. Returns false where there is no memory. */
 bool self_start(void);
 
+/* Zero in a fresh child. */
+struct self_page {
+	_Atomic int pid;
+	_Atomic int locked;
+};
+extern _Atomic(struct self_page *) self_page;
+extern _Atomic uint32_t self_forks;
+void self_begin(void);
+
 /* Raised by each fork: what was made under an older epoch belongs to an ancestor. */
-uint32_t self_epoch(void);
+static inline uint32_t self_epoch(void)
+{
+	if (__builtin_expect(!atomic_load_explicit(&self_page->pid, memory_order_acquire), 0))
+		self_begin();
+	return atomic_load_explicit(&self_forks, memory_order_relaxed);
+}
 int self_pid(void);
 int self_tid(void);
 

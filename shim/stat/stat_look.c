@@ -4,6 +4,7 @@
 #include "shim/kernel/socket.h"
 #include "shim/stat/stat.h"
 #include "shim/stat/stat_nic.h"
+#include <string.h>
 
 /* Where each connection is looked at, the interface is asked for one in so many times. */
 #define NIC_EVERY 8
@@ -25,15 +26,15 @@ static void count(_Atomic uint64_t *number)
 	atomic_fetch_add_explicit(number, 1, memory_order_relaxed);
 }
 
+/* A set of CPUs is 64 a word, the lowest first, as in sched_getaffinity(2). */
 static void remember_home(struct stat_memory *memory, const cpu_set_t *mask)
 {
-	for (unsigned w = 0; w < CPU_SETSIZE / 64; w++) {
-		uint64_t bits = 0;
-		for (unsigned b = 0; b < 64; b++)
-			bits |= (uint64_t) !!CPU_ISSET(w * 64 + b, mask) << b;
-		if (bits & ~memory->homes[w])
-			atomic_fetch_or(&memory->homes[w], bits);
-	}
+	uint64_t bits[CPU_SETSIZE / 64];
+
+	memcpy(bits, mask, sizeof(bits));
+	for (unsigned w = 0; w < CPU_SETSIZE / 64; w++)
+		if (bits[w] & ~memory->homes[w])
+			atomic_fetch_or(&memory->homes[w], bits[w]);
 }
 
 static unsigned place_of(int cpu)

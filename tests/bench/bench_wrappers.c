@@ -43,16 +43,17 @@
 #define TEXT_OF(x)   TEXT(x)
 #define ROWS_MAX     40
 
-#define INTERCEPTED(X)                                                                          \
-	X(epoll_wait)                                                                           \
-	X(epoll_ctl)                                                                            \
-	X(poll)                                                                                 \
-	X(select)                                                                               \
-	X(close)                                                                                \
-	X(dup)                                                                                  \
-	X(dup2)                                                                                 \
-	X(accept) X(accept4) X(connect) X(socket) X(bind) X(listen) X(setsockopt) X(getsockopt) \
-		X(recvmsg) X(shutdown)
+#define INTERCEPTED(X) \
+	X(epoll_wait)  \
+	X(epoll_ctl)   \
+	X(poll)        \
+	X(select)      \
+	X(close)       \
+	X(dup)         \
+	X(dup2)        \
+	X(accept)      \
+	X(accept4)     \
+	X(connect) X(socket) X(bind) X(listen) X(setsockopt) X(getsockopt) X(recvmsg) X(shutdown)
 
 #define POINTER(name) __typeof__(name) *name;
 static struct calls {
