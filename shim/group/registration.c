@@ -18,7 +18,7 @@ struct registration *registration_at(unsigned number)
 	return &registrations[number % REGISTRATIONS_MAX];
 }
 
-static unsigned number_of(const struct registration *reg)
+unsigned registration_number(const struct registration *reg)
 {
 	return (unsigned)(reg - registrations);
 }
@@ -79,7 +79,7 @@ static int control(int epfd, int op, int fd, uint32_t events, struct mark mark)
 
 static void put_member(struct registration *reg, int epfd, const struct group *group, unsigned slot)
 {
-	struct mark mark = {MARK_MEMBER, number_of(reg), (uint16_t)slot};
+	struct mark mark = {MARK_MEMBER, registration_number(reg), (uint16_t)slot};
 	uint32_t events = member_events(reg->events);
 	int fd = group->member[slot];
 
@@ -128,7 +128,7 @@ void registration_settle(struct registration *reg, int epfd, struct group *group
 	bool renew = inherited || atomic_exchange(&reg->rearmed, 0) ||
 		     reg->events != reg->settled_events ||
 		     (reg->events & EPOLLONESHOT && !reg->fired);
-	struct mark door = {.kind = MARK_DOOR, .registration = number_of(reg)};
+	struct mark door = {.kind = MARK_DOOR, .registration = registration_number(reg)};
 
 	/* The ledger says nothing before the members are really watched. */
 	reg->epoch = self_epoch();
@@ -159,7 +159,7 @@ void registration_yield(struct registration *reg, int epfd, struct group *group)
 
 int registration_put_listener(struct registration *reg, int epfd)
 {
-	struct mark mark = {.kind = MARK_LISTENER, .registration = number_of(reg)};
+	struct mark mark = {.kind = MARK_LISTENER, .registration = registration_number(reg)};
 	int ret = control(epfd, EPOLL_CTL_ADD, reg->fd, EPOLLIN | EPOLLEXCLUSIVE, mark);
 
 	if (ret)

@@ -30,6 +30,7 @@ struct registration {
 };
 
 struct registration *registration_at(unsigned number);
+unsigned registration_number(const struct registration *reg);
 
 /* Under self_lock(). NULL where all are in use. */
 struct registration *registration_new(int fd, int listener, const struct epoll_event *event);

@@ -189,13 +189,13 @@ static void remove_gone(struct watch *watch, uint64_t now)
  * second does not wake us as often. */
 static void wait_for_news(struct watch *watch)
 {
-	struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT,
-				    .data.u64 = mark_make((struct mark){.kind = MARK_NEWS})};
 	bool is_new = watch->news_epoch != self_epoch();
 	int fds[2];
 
-	if (!is_new && (!watch->news_rest || --watch->news_rest))
+	if (!watch->first || (!is_new && (!watch->news_rest || --watch->news_rest)))
 		return;
+	struct mark mark = {.kind = MARK_NEWS, .registration = registration_number(watch->first)};
+	struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.u64 = mark_make(mark)};
 	machine_news(fds);
 	for (int i = 0; i < 2; i++)
 		if (fds[i] >= 0)
