@@ -186,15 +186,39 @@ static void check_told(struct doctor *doctor, const struct nic_view *view)
 	}
 }
 
-/* A queue on a CPU where none of our threads may run. */
+static void mend_isolated(const struct nic_view *view, const cpu_set_t *isolated,
+			  const cpu_set_t *allowed)
+{
+	char text[256];
+
+	for (unsigned i = 0; i < view->arrival.queue_count; i++) {
+		int cpu = view->arrival.queue_cpu[i];
+
+		if (cpu >= 0 && CPU_ISSET(cpu, isolated) && view->queue_irq[i] >= 0)
+			doctor_mend("echo %s > /proc/irq/%d/smp_affinity_list",
+				    cpu_set_text(allowed, text, sizeof(text)), view->queue_irq[i]);
+	}
+}
+
+/* A queue on a CPU where none of our threads may run: what is isolated is out of reach of all
+ * programs that do not ask for it, the rest of this shell's. */
 static void check_cpuset(struct doctor *doctor, const struct nic_view *view)
 {
 	const cpu_set_t *allowed = &doctor->topology.allowed;
-	cpu_set_t outside;
+	cpu_set_t outside, isolated;
 	char text[256];
 
 	CPU_XOR(&outside, &view->cpus, allowed);
 	CPU_AND(&outside, &outside, &view->cpus);
+	CPU_AND(&isolated, &outside, &doctor->topology.isolated);
+	CPU_XOR(&outside, &outside, &isolated);
+	if (CPU_COUNT(&isolated)) {
+		found(doctor, FINDING_WARNING, view,
+		      "CPUs %s receive, but are isolated (isolcpus= or nohz_full=): no worker is "
+		      "there",
+		      cpu_set_text(&isolated, text, sizeof(text)));
+		mend_isolated(view, &isolated, allowed);
+	}
 	if (!CPU_COUNT(&outside))
 		return;
 	found(doctor, FINDING_WARNING, view,

@@ -132,6 +132,13 @@ like "$FOUND" "sleep \(pid $SPAWNED\) is pinned to CPU 1, where no receive queue
 like "$FOUND" "CPUs 5 receive, but no thread may run there" "a queue on a CPU outside the cpuset"
 stop_pid "$SPAWNED"
 
+echo 1 >"$WORLD_DIR/isolated"
+FOUND=$(in_dut unshare -m sh -c 'mount --bind "$1" /sys/devices/system/cpu/isolated &&
+	exec taskset -c 0 "$2" doctor --conf "$3"' - "$WORLD_DIR/isolated" "$BUILD/rssshim" "$conf")
+like "$FOUND" "CPUs 1 receive, but are isolated" "a queue on an isolated CPU"
+FOUND=$(in_dut taskset -c 0 "$BUILD/rssshim" doctor --conf "$conf")
+like "$FOUND" "CPUs 1 receive, but no thread may run there" "and on one that only this shell may not use"
+
 # Two NICs under one bridge that place flows differently.
 in_dut sh -c 'for n in a b; do ip link add ${n}0 type veth peer name ${n}1; ip link set ${n}0 up; done
 	ip link add br0 type bridge; ip link set br0 up
