@@ -7,8 +7,9 @@ static int distance_of(const struct steer_input *input, int cpu, int other)
 }
 
 /* The arrival CPU that takes in a slot whose own CPU receives nothing, so that its worker does not
- * starve: the nearest, among equals the one with the fewest such guests. */
-static int host_of(const struct steer_input *input, int cpu, const uint16_t *guests)
+ * starve: the nearest, among equals the one with the fewest workers, guests included. So one that
+ * has none gets a guest before another's connections are shared. */
+static int host_of(const struct steer_input *input, int cpu, const uint16_t *workers)
 {
 	int best = -1, best_distance = INT_MAX;
 
@@ -17,7 +18,7 @@ static int host_of(const struct steer_input *input, int cpu, const uint16_t *gue
 			continue;
 		int distance = distance_of(input, cpu, c);
 		if (distance < best_distance ||
-		    (distance == best_distance && guests[c] < guests[best])) {
+		    (distance == best_distance && workers[c] < workers[best])) {
 			best = c;
 			best_distance = distance;
 		}
@@ -28,7 +29,7 @@ static int host_of(const struct steer_input *input, int cpu, const uint16_t *gue
 /* Where the connections for each slot come from. Returns whether any slot is watched. */
 static bool find_homes(struct steer_plan *plan, const struct steer_input *input)
 {
-	uint16_t guests[CPU_SETSIZE] = {0};
+	uint16_t workers[CPU_SETSIZE] = {0};
 	bool any = false;
 
 	for (unsigned s = 0; s < input->slot_count; s++) {
@@ -37,13 +38,18 @@ static bool find_homes(struct steer_plan *plan, const struct steer_input *input)
 		plan->home[s] = -1;
 		if (!slot_in(&input->watched, s))
 			continue;
-		if (!CPU_ISSET(cpu, &input->arrivals)) {
-			cpu = host_of(input, cpu, guests);
-			if (cpu >= 0)
-				guests[cpu]++;
-		}
-		plan->home[s] = (int16_t)cpu;
 		any = true;
+		if (!CPU_ISSET(cpu, &input->arrivals))
+			continue;
+		plan->home[s] = (int16_t)cpu;
+		workers[cpu]++;
+	}
+	for (unsigned s = 0; s < input->slot_count; s++) {
+		if (plan->home[s] >= 0 || !slot_in(&input->watched, s))
+			continue;
+		plan->home[s] = (int16_t)host_of(input, input->slot_cpu[s], workers);
+		if (plan->home[s] >= 0)
+			workers[plan->home[s]]++;
 	}
 	return any;
 }

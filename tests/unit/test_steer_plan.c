@@ -229,6 +229,20 @@ Test(steer_plan, workers_on_cpus_without_a_queue)
 		cr_expect_eq(entry_of(cpu)->count, 1);
 }
 
+/* A queue nobody is home to takes the guest, not one that is served already. */
+Test(steer_plan, guests_go_where_nobody_is)
+{
+	slots_from(0, 4);
+	watch_from(0, 2);
+	arrive_at(1, 3);
+	steer_plan_make(&plan, &input);
+	const struct steer_entry *home = entry_of(1);
+	cr_assert(home);
+	cr_expect_eq(home->count, 1, "%u workers share CPU 1", home->count);
+	cr_expect_eq(plan.target[home->first], 1);
+	cr_expect(plan.home[0] == 2 || plan.home[0] == 3);
+}
+
 Test(steer_plan, the_same_input_gives_the_same_plan)
 {
 	struct steer_plan other;
