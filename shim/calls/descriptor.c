@@ -2,6 +2,7 @@
  * them, and where it wants one of their numbers they move away. */
 #include "shim/calls/descriptor.h"
 #include "shim/calls/real.h"
+#include "shim/connect/hold.h"
 #include "shim/connect/witness.h"
 #include "shim/group/listener.h"
 #include "shim/group/watch.h"
@@ -23,7 +24,7 @@ static bool is_light(struct fd_word word)
 {
 	return word.kind == FD_UNKNOWN || word.kind == FD_PLAIN || word.kind == FD_INSTANCE ||
 	       (word.kind == FD_SOCKET &&
-		!(word.value & (SOCKET_UNIQUE | SOCKET_WATCHED | SOCKET_LATE_PORT)));
+		!(word.value & (SOCKET_UNIQUE | SOCKET_WATCHED | SOCKET_LATE_PORT | SOCKET_HELD)));
 }
 
 void descriptor_leave(int fd, struct fd_word word)
@@ -36,6 +37,8 @@ void descriptor_leave(int fd, struct fd_word word)
 		watch_closed(word.value, fd);
 	else if (word.kind == FD_SOCKET && word.value & SOCKET_WATCHED)
 		witness_closing(fd, word.value);
+	if (word.kind == FD_SOCKET && word.value & SOCKET_HELD)
+		hold_closing();
 	fd_forget(fd);
 }
 

@@ -1,5 +1,6 @@
 #include "shim/connect/connect.h"
 #include "shim/connect/aim.h"
+#include "shim/connect/hold.h"
 #include "shim/connect/outgoing.h"
 #include "shim/connect/pin.h"
 #include "shim/connect/witness.h"
@@ -104,6 +105,14 @@ static bool try_probe(const struct call *call, const struct way *way, int *resul
 	return done;
 }
 
+/* Has the next connect() of the socket leave on that port. -EADDRINUSE: another one may do. */
+static int take_port(int fd, uint16_t port)
+{
+	unsigned most = outgoing_held_most();
+
+	return most ? hold_port(fd, port, most, clock_ms()) : pin_port(fd, port);
+}
+
 /* Tries ports until the kernel takes one: CONNECT_STEERED, *result and errno are the
  * application's. */
 static enum stat_counter try_ports(const struct call *call, const struct way *way,
@@ -121,13 +130,19 @@ static enum stat_counter try_ports(const struct call *call, const struct way *wa
 			became = counter_of(aim);
 			break;
 		}
-		if (pin_port(call->fd, choice.port)) {
+		int refused = take_port(call->fd, choice.port);
+		if (refused == -EADDRINUSE) {
+			aim_missed(&choice);
+			continue;
+		}
+		if (refused) {
 			became = STAT_CONNECT_REFUSED;
 			break;
 		}
 		errno = before;
 		*result = call_real(call);
-		if (*result == 0 || errno != EADDRNOTAVAIL) {
+		/* What was bound cannot be bound to another port. */
+		if (*result == 0 || errno != EADDRNOTAVAIL || outgoing_held_most()) {
 			became = STAT_CONNECT_STEERED;
 			aim_hit(&choice);
 			tried++;
@@ -135,7 +150,7 @@ static enum stat_counter try_ports(const struct call *call, const struct way *wa
 		}
 		aim_missed(&choice);
 	}
-	if (choice.port)
+	if (choice.port && !outgoing_held_most())
 		pin_release(call->fd);
 	stat_add(STAT_CONNECT_TRIES, tried);
 	if (became == STAT_CONNECT_STEERED)
@@ -179,9 +194,9 @@ int connect_steered(int fd, const struct sockaddr *address, socklen_t length, ui
 	struct destination to;
 	bool again = bits & SOCKET_CALLED;
 	struct way way = {0};
-	int result;
+	int result = -1;
 
-	if (!destination_parse(address, length, &to))
+	if (!destination_parse(address, length, &to) || bits & SOCKET_HELD)
 		return call_real(&call);
 	way.uplinks = outgoing_uplinks(now);
 	const struct home *home = home_of_thread(now);
@@ -205,6 +220,6 @@ int connect_steered(int fd, const struct sockaddr *address, socklen_t length, ui
 		return result;
 	stat_count(became);
 	if (result == 0 || errno == EINPROGRESS)
-		witness_connected(fd, bits, way.uplinks, way.uplink, is_news(&way, became));
+		witness_connected(fd, way.uplinks, way.uplink, is_news(&way, became));
 	return result;
 }

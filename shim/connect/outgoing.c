@@ -1,4 +1,5 @@
 #include "shim/connect/outgoing.h"
+#include "shim/connect/hold.h"
 #include "shim/connect/pin.h"
 #include "shim/kernel/log.h"
 #include "shim/kernel/sys.h"
@@ -22,6 +23,7 @@ static struct uplinks *_Atomic filled;  /* the last; NULL: there is none */
 static struct uplinks *_Atomic current; /* the same, NULL: nothing can be steered */
 static struct port_pick pick;
 static struct route_cache routes;
+static _Atomic unsigned held_most;
 
 /* Everything below changes under self_lock() only. */
 static _Atomic uint32_t epoch; /* process this was made for */
@@ -29,7 +31,7 @@ static struct {
 	uint64_t look_ms;
 	uint32_t generation;
 	uint32_t nics_version, routes_version; /* of the machine, as used here */
-	bool supported;
+	bool has_range;                        /* the kernel has IP_LOCAL_PORT_RANGE */
 	struct local_ports local_ports;
 } state;
 
@@ -59,22 +61,28 @@ static void publish(void)
 		before = &fillings[state.generation % FILLINGS];
 	uplinks_fill(next, machine_nics(), &state.local_ports, lo, hi, before);
 	next->generation = ++state.generation;
-	if (CPU_COUNT(&next->cpus) && !state.supported)
-		log_once(LOG_LEVEL_WARN, "this kernel has no IP_LOCAL_PORT_RANGE (Linux 6.3): the "
-					 "ports of outgoing connections are left to the kernel");
+	held_most = state.has_range ? 0
+				    : hold_budget(hi - lo + 1u,
+						  (unsigned)CPU_COUNT(&runtime_topology()->online));
+	if (CPU_COUNT(&next->cpus) && held_most)
+		log_once(LOG_LEVEL_WARN,
+			 "this kernel has no IP_LOCAL_PORT_RANGE (Linux 6.3): source ports are "
+			 "bound, %u at once in a process, the others left to the kernel",
+			 held_most);
 	filled = next;
-	current = next->count && state.supported ? next : NULL;
+	current = next->count ? next : NULL;
 	stat_outgoing(!CPU_COUNT(&next->cpus) ? STAT_OUTGOING_NO_NIC
-		      : state.supported       ? STAT_OUTGOING_CHOSEN
-					      : STAT_OUTGOING_NO_KERNEL);
+		      : state.has_range       ? STAT_OUTGOING_CHOSEN
+					      : STAT_OUTGOING_HELD);
 }
 
 static void begin(uint64_t now_ms)
 {
 	begin_pick();
 	route_cache_drop(&routes);
+	hold_forked();
 	if (!epoch) {
-		state.supported = pin_supported();
+		state.has_range = pin_supported();
 		local_ports_read(&state.local_ports, machine_sources()->proc);
 	}
 	state.look_ms = now_ms + LOOK_MS;
@@ -151,6 +159,11 @@ int outgoing_route(const struct route_query *query, struct route_answer *answer)
 	if (!error)
 		route_cache_keep(&routes, generation, query, answer);
 	return error;
+}
+
+unsigned outgoing_held_most(void)
+{
+	return held_most;
 }
 
 struct port_pick *outgoing_pick(void)

@@ -119,13 +119,14 @@ static unsigned interval(const struct uplink *uplink)
 	return teaching < trusting ? teaching : trusting;
 }
 
-void witness_connected(int fd, uint32_t bits, const struct uplinks *uplinks,
-		       const struct uplink *uplink, bool news)
+void witness_connected(int fd, const struct uplinks *uplinks, const struct uplink *uplink,
+		       bool news)
 {
 	int before = errno;
 
 	look_at_last();
-	bits &= SOCKET_APPLICATION;
+	struct fd_word word = fd_get(fd);
+	uint32_t bits = (word.value & (SOCKET_APPLICATION | SOCKET_HELD)) | SOCKET_CALLED;
 	if (++mine.connects >= interval(uplink) || news) {
 		mine.connects = 0;
 		bits |= SOCKET_WATCHED;
@@ -135,11 +136,10 @@ void witness_connected(int fd, uint32_t bits, const struct uplinks *uplinks,
 		else
 			bits |= UPLINK_NONE << UPLINK_SHIFT;
 		mine.fd = fd;
-		mine.bits = bits | SOCKET_CALLED;
+		mine.bits = bits;
 	}
-	struct fd_word word = fd_get(fd);
 	/* Another thread may have closed it meanwhile. */
 	if (word.kind == FD_SOCKET)
-		fd_swap(fd, word, FD_SOCKET, bits | SOCKET_CALLED);
+		fd_swap(fd, word, FD_SOCKET, bits);
 	errno = before;
 }

@@ -6,10 +6,10 @@
 #pragma once
 #include "shim/connect/uplink.h"
 
-/* connect() went well, or is under way; `bits` are the socket's SOCKET_* bits. uplink: NULL where
- * nothing is predicted. news: to be looked at in any case. */
-void witness_connected(int fd, uint32_t bits, const struct uplinks *uplinks,
-		       const struct uplink *uplink, bool news);
+/* connect() went well, or is under way. uplink: NULL where nothing is predicted. news: to be looked
+ * at in any case. */
+void witness_connected(int fd, const struct uplinks *uplinks, const struct uplink *uplink,
+		       bool news);
 
 /* Before a socket with SOCKET_WATCHED is closed. */
 void witness_closing(int fd, uint32_t bits);

@@ -35,6 +35,8 @@ enum socket_bits {
 	SOCKET_WATCHED = 1 << 8,
 	/* bind() was made without the port that it asked for, see connect/late_port.c. */
 	SOCKET_LATE_PORT = 1 << 9,
+	/* The shim bound its port, see connect/hold.h. */
+	SOCKET_HELD = 1 << 10,
 };
 
 #define FD_TABLE_MAX (1 << 20)

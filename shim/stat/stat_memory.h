@@ -76,7 +76,7 @@ enum stat_outgoing {
 	STAT_OUTGOING_CHOSEN,
 	STAT_OUTGOING_NO_NIC,    /* predictable for none */
 	STAT_OUTGOING_NO_PORTS,  /* [connect] range and ip_local_port_range exclude each other */
-	STAT_OUTGOING_NO_KERNEL, /* no IP_LOCAL_PORT_RANGE */
+	STAT_OUTGOING_HELD, /* a few at once: no IP_LOCAL_PORT_RANGE */
 	STAT_OUTGOINGS
 };
 

@@ -3,45 +3,15 @@
 # Every way a program can make a connection: aligned or left alone, and counted as what it was.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
+. "$(dirname "$0")/../lib/connects.sh"
 why=$(bench_lacks) && skip_all "$why"
 
-LIB=$(cd "$(dirname "$0")/../lib" && pwd)
-RSSSHIM=$BUILD/rssshim
 COUNT=200
 world_up clients=1 upstreams=1
 world_conf >"$WORLD_DIR/policy.ini"
 in_client sysctl -qw net.ipv4.tcp_fastopen=$((0x403)) # every listener takes data with the SYN
 spawn_client upstream python3 "$LIB/slow_upstream.py" 9000 0 "$UPSTREAM4" "$UPSTREAM6"
 wait_port client 9000
-
-bench_line() { [ -e "$WORLD_DIR/connects.log" ] && (($(wc -l <"$WORLD_DIR/connects.log") >= $1)) || bench_gone "$CONNECTS"; }
-
-# connects CPUS VARIABLE=VALUE... -- ADDRESS COUNT WORD...: leaves "RIGHT TOTAL" in SEEN, the
-# statistics in STAT, the log in $WORLD_DIR/log.
-connects() {
-	local cpus=$1 variables=()
-	shift
-	while [ "$1" != -- ]; do variables+=("$1") && shift; done
-	shift
-	rm -f "$WORLD_DIR"/{connects.in,connects.log,log}
-	mkfifo "$WORLD_DIR/connects.in"
-	exec 8<>"$WORLD_DIR/connects.in"
-	spawn_dut connects taskset -c "$cpus" env LD_PRELOAD="$BUILD/librssshim.so" \
-		RSSSHIM_CONF="$WORLD_DIR/policy.ini" RSSSHIM_SHIM_LOG_FILE="$WORLD_DIR/log" \
-		"${variables[@]}" sh -c "exec python3 $LIB/connects.py \"\$@\" <$WORLD_DIR/connects.in" - \
-		"$1" 9000 "${@:2}"
-	CONNECTS=$SPAWNED
-	wait_until 30 bench_line 1
-	SEEN=$(sed -n 's/^READY //p' "$WORLD_DIR/connects.log")
-	echo >&8
-	wait_until 30 bench_line 2
-	STAT=$("$RSSSHIM" stat --json "$CONNECTS")
-	echo >&8
-	wait_until 10 bench_gone "$CONNECTS" || stop_pid "$CONNECTS"
-	exec 8>&-
-	[ -n "$SEEN" ] || diag "$(cat "$WORLD_DIR/connects.log")"
-}
-counted() { jq -c ".connect | with_entries(select(.value > 0)) | del(.tries)" <<<"$STAT"; }
 
 # aligned NAME ADDRESS WORD...: all of them are.
 aligned() {

@@ -3,7 +3,7 @@ prints "READY RIGHT TOTAL", how many of them arrive on the CPU that this process
 the kernel; closes them all at the next line of its input, prints CLOSED, and ends at the one after.
 
 Words: bind=ADDRESS[-PORT]  no-port  mark=N  device=NAME  range=LO-HI  nonblocking  fastopen  mapped
-       inherited (sockets that the shim did not see made)"""
+       reuseaddr  inherited (sockets that the shim did not see made)"""
 import os
 import select
 import socket
@@ -41,6 +41,8 @@ def make():
         s.setsockopt(socket.IPPROTO_IP, IP_LOCAL_PORT_RANGE, high << 16 | low)
     if "fastopen" in words:
         s.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1)
+    if "reuseaddr" in words:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if "nonblocking" in words:
         s.setblocking(False)
     return s
@@ -59,9 +61,10 @@ def open_one(i):
     s.setblocking(True)
     s.sendall(b"GET / HTTP/1.1\r\n\r\n")
     assert s.recv(100)
-    assert s.getsockopt(socket.IPPROTO_IP, IP_LOCAL_PORT_RANGE) == (
-        int(words["range"].split("-")[1]) << 16 | int(words["range"].split("-")[0]) if "range" in words else 0
-    )
+    # What the application did not set reads as before.
+    low, high = map(int, words.get("range", "0-0").split("-"))
+    assert s.getsockopt(socket.IPPROTO_IP, IP_LOCAL_PORT_RANGE) == high << 16 | low
+    assert s.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR) == ("reuseaddr" in words)
     return s
 
 

@@ -1,5 +1,6 @@
 """fill_range.py ADDRESS PORT THREADS FILE: connects until no port is left, holds all until every
 process that fills has done so (FILE has two lines then), and appends how many it got."""
+import errno
 import socket
 import sys
 import threading
@@ -15,7 +16,8 @@ def fill():
         connection = socket.socket()
         try:
             connection.connect((ADDRESS, PORT))
-        except OSError:
+        except OSError as error:
+            assert error.errno == errno.EADDRNOTAVAIL, error
             failures += 1
             connection.close()
             continue

@@ -1,5 +1,6 @@
 /* What connect() decides by, as far as no kernel is asked. */
 #include "shim/connect/destination.h"
+#include "shim/connect/hold.h"
 #include "shim/connect/local_ports.h"
 #include "shim/connect/route_cache.h"
 #include "shim/connect/trust.h"
@@ -488,4 +489,12 @@ Test(local_ports, nothing_reserved)
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
 		cr_assert_eq(reserve(texts[i], 100), 0, "%s", texts[i]);
+}
+
+Test(hold, a_small_part_of_the_range)
+{
+	cr_assert_eq(hold_budget(28232, 2), 882);
+	cr_assert_eq(hold_budget(28232, 64), 27);
+	cr_assert_eq(hold_budget(100, 64), 1);
+	cr_assert_eq(hold_budget(28232, 0), 1764);
 }
