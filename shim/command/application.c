@@ -38,12 +38,12 @@ struct search {
 	bool for_writing;
 };
 
-static bool is_memory(int fds, const char *number)
+static bool is_memory(int fds, const char *number, const char *wanted)
 {
 	char link[64];
 	ssize_t len = readlinkat(fds, number, link, sizeof(link));
 
-	return len == (ssize_t)strlen(MEMORY_LINK) && memcmp(link, MEMORY_LINK, (size_t)len) == 0;
+	return len == (ssize_t)strlen(wanted) && memcmp(link, wanted, (size_t)len) == 0;
 }
 
 /* Whether a process has counters, from its mappings: there are fewer of them than descriptors.
@@ -69,9 +69,9 @@ static bool mapped_memory(pid_t pid, struct memory *memory)
 	return found;
 }
 
-/* The descriptor number of the memory in a process. Returns -1 with errno; ENOENT: it has none.
+/* The descriptor number of a memory in a process. Returns -1 with errno; ENOENT: it has none.
  * Ours are the high numbers, so the last that is found is it. */
-static int memory_number(pid_t pid)
+static int memory_number(pid_t pid, const char *link)
 {
 	char path[64];
 	int number = -1;
@@ -83,7 +83,7 @@ static int memory_number(pid_t pid)
 		return -1;
 	while ((entry = readdir(fds)))
 		if (isdigit((unsigned char)entry->d_name[0]) &&
-		    is_memory(dirfd(fds), entry->d_name))
+		    is_memory(dirfd(fds), entry->d_name, link))
 			number = atoi(entry->d_name);
 	closedir(fds);
 	errno = ENOENT;
@@ -158,7 +158,7 @@ static struct application *known(const struct search *search, const struct memor
 
 static struct application *open_application(struct search *search, pid_t pid)
 {
-	int number = memory_number(pid);
+	int number = memory_number(pid, MEMORY_LINK);
 	int fd = number < 0 ? -1 : open_memory(pid, number, search->for_writing);
 	struct stat st;
 
@@ -353,6 +353,15 @@ int application_read(struct application *app, char *why, size_t size)
 	else if (error)
 		snprintf(why, size, "process %d: its memory of counters is damaged", app->root);
 	return error ? -1 : 0;
+}
+
+int application_open_other(const struct application *app, const char *name)
+{
+	char link[64];
+
+	snprintf(link, sizeof(link), "/memfd:%s (deleted)", name);
+	int number = memory_number(app->root, link);
+	return number < 0 ? -1 : open_memory(app->root, number, false);
 }
 
 bool application_pid(const char *verb, const char *text, pid_t *pid)

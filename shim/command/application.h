@@ -33,5 +33,8 @@ bool application_pid(const char *verb, const char *text, pid_t *pid);
  * complaint, where there are others. *pid is left alone where none is named. */
 bool application_arguments(const char *verb, int argc, char **argv, pid_t *pid, bool *json);
 
+/* Another memory that its processes share, for reading: a descriptor, or -1 with errno. */
+int application_open_other(const struct application *app, const char *name);
+
 /* "steering", "off", "observing". */
 const char *application_state(const struct application *app);

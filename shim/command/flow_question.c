@@ -1,4 +1,5 @@
 #include "shim/command/flow_question.h"
+#include "shim/command/lessons.h"
 #include "shim/command/verbs.h"
 #include "shim/nic/nic_arrival.h"
 #include <getopt.h>
@@ -43,6 +44,9 @@ bool flow_question_arrival(const struct flow_question *question, const char *ver
 			   struct arrival *arrival)
 {
 	char why[512];
+
+	if (lessons_arrival(question->nic, question->conf, arrival))
+		return true;
 	int error = nic_arrival_load(question->nic, question->conf, arrival, why, sizeof(why));
 
 	if (*why)

@@ -46,7 +46,8 @@ unsigned table_is_equal(const struct rss_table *table)
 	return queues;
 }
 
-static void print_all(const struct nic_set *set, const struct softirqs *softirqs)
+static void print_all(const struct nic_set *set, const struct softirqs *softirqs,
+		      const struct lessons *lessons)
 {
 	bool first = true;
 
@@ -59,7 +60,7 @@ static void print_all(const struct nic_set *set, const struct softirqs *softirqs
 		if (!first)
 			putchar('\n');
 		first = false;
-		nic_print_table(view, set, softirqs);
+		nic_print_table(view, set, softirqs, lesson_find(lessons, view->ifindex));
 	}
 	for (unsigned i = 0; i < set->count; i++) {
 		const struct nic_view *view = &set->view[i];
@@ -86,6 +87,7 @@ int verb_nic(int argc, char **argv)
 		{"conf", required_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'}, {0}};
 	static struct nic_knowledge known; /* 700 KB */
 	static struct softirqs softirqs;
+	struct lessons lessons;
 	const struct nic_view *view = NULL;
 	const char *conf = NULL;
 	char why[256];
@@ -109,12 +111,14 @@ int verb_nic(int argc, char **argv)
 		if (!view)
 			return failed(why);
 	}
+	lessons_take(&known.nics, &lessons);
 	softirqs_read(&softirqs);
 	if (json)
-		nic_print_json(&known.nics, view, &softirqs);
+		nic_print_json(&known.nics, view, &softirqs, &lessons);
 	else if (view)
-		nic_print_table(view, &known.nics, &softirqs);
+		nic_print_table(view, &known.nics, &softirqs, lesson_find(&lessons, view->ifindex));
 	else
-		print_all(&known.nics, &softirqs);
+		print_all(&known.nics, &softirqs, &lessons);
+	free(lessons.list);
 	return 0;
 }

@@ -1,5 +1,6 @@
 /* What the verbs nic and doctor show of an interface. */
 #pragma once
+#include "shim/command/lessons.h"
 #include "shim/nic/nic_view.h"
 #include <stdint.h>
 
@@ -24,9 +25,10 @@ const char *hash_fields_name(enum hash_fields fields);
 /* N where the table is round robin over queues 0 to N - 1, else 0. */
 unsigned table_is_equal(const struct rss_table *table);
 
+/* lesson: what was learned of it, NULL where nobody did. */
 void nic_print_table(const struct nic_view *view, const struct nic_set *set,
-		     const struct softirqs *softirqs);
+		     const struct softirqs *softirqs, const struct lesson_of *lesson);
 
 /* An array of all views, or one object where only is not NULL. */
 void nic_print_json(const struct nic_set *set, const struct nic_view *only,
-		    const struct softirqs *softirqs);
+		    const struct softirqs *softirqs, const struct lessons *lessons);

@@ -48,7 +48,12 @@ static void print_hash(const struct nic_view *view)
 	}
 	if (hash->key_len)
 		json_string("key", text);
-	numbers("table", view->arrival.table.queue, view->arrival.table.size);
+	json_open("table", '[');
+	for (uint32_t i = 0; i < view->arrival.table.size; i++)
+		json_known(NULL, view->arrival.table.queue[i] < RSS_QUEUES_MAX
+					 ? view->arrival.table.queue[i]
+					 : -1);
+	json_close(']');
 }
 
 static void print_origins(const struct nic_view *view)
@@ -93,8 +98,27 @@ static void print_softirqs(const struct softirqs *softirqs)
 	json_close('}');
 }
 
+static void print_lesson(const struct lesson_of *of)
+{
+	const struct lesson *lesson = &of->lesson;
+
+	json_open("learned", '{');
+	json_string("by", of->program);
+	json_number("pid", (uint64_t)of->pid);
+	json_string("way", lesson_way(lesson));
+	json_number("connections", lesson->seen);
+	json_number("contradicted", lesson->contradicted);
+	json_number("forgotten", lesson->forgotten);
+	json_bool("disproved", lesson->disproved);
+	json_string("ipv4", lesson_state(lesson, FLOW_IPV4));
+	json_string("ipv6", lesson_state(lesson, FLOW_IPV6));
+	json_number("classes", lesson->learned.arrival.table.size);
+	json_number("unknown", lesson->learned.unknown);
+	json_close('}');
+}
+
 static void print_view(const struct nic_set *set, const struct nic_view *view,
-		       const struct softirqs *softirqs)
+		       const struct softirqs *softirqs, const struct lesson_of *lesson)
 {
 	const struct arrival *arrival = &view->arrival;
 	char cpus[256];
@@ -134,19 +158,22 @@ static void print_view(const struct nic_set *set, const struct nic_view *view,
 	json_number("rules", view->rules);
 	json_number("contexts", view->contexts);
 	json_string("cpus", cpu_set_text(&view->cpus, cpus, sizeof(cpus)));
+	if (lesson)
+		print_lesson(lesson);
 	print_softirqs(softirqs);
 	print_origins(view);
 	json_close('}');
 }
 
 void nic_print_json(const struct nic_set *set, const struct nic_view *only,
-		    const struct softirqs *softirqs)
+		    const struct softirqs *softirqs, const struct lessons *lessons)
 {
 	if (!only)
 		json_open(NULL, '[');
 	for (unsigned i = 0; i < set->count; i++)
 		if (!only || only == &set->view[i])
-			print_view(set, &set->view[i], softirqs);
+			print_view(set, &set->view[i], softirqs,
+				   lesson_find(lessons, set->view[i].ifindex));
 	if (!only)
 		json_close(']');
 	json_end();

@@ -127,8 +127,10 @@ static void print_hash(const struct nic_view *view)
 		printf("%u entries", table->size);
 	if (equal)
 		printf(", equal %u", equal);
-	for (uint32_t i = 0; !equal && i < table->size; i++)
-		printf("%s%u", i % 32 ? " " : "\n                 ", table->queue[i]);
+	for (uint32_t i = 0; !equal && i < table->size; i++) {
+		printf("%s", i % 32 ? " " : "\n                 ");
+		printf(table->queue[i] < RSS_QUEUES_MAX ? "%u" : "?", table->queue[i]);
+	}
 	origin(view, VALUE_TABLE);
 }
 
@@ -236,11 +238,31 @@ static void print_cpus(const struct nic_view *view, const struct softirqs *softi
 	}
 }
 
+static void print_lesson(const struct nic_view *view, const struct lesson_of *of)
+{
+	const struct lesson *lesson = &of->lesson;
+
+	label("learned");
+	printf("%s, by %s (pid %d) from %u connections, %u against it%s\n", lesson_way(lesson),
+	       of->program, (int)of->pid, lesson->seen, lesson->contradicted,
+	       lesson->disproved ? "; what is reported proved wrong" : "");
+	label("");
+	printf("IPv4: %s; IPv6: %s\n", lesson_state(lesson, FLOW_IPV4),
+	       lesson_state(lesson, FLOW_IPV6));
+	if (!view->learned || !lesson->learned.unknown)
+		return;
+	label("");
+	printf("still unknown: %u of %u classes\n", lesson->learned.unknown,
+	       lesson->learned.arrival.table.size);
+}
+
 void nic_print_table(const struct nic_view *view, const struct nic_set *set,
-		     const struct softirqs *softirqs)
+		     const struct softirqs *softirqs, const struct lesson_of *lesson)
 {
 	print_head(view, set);
 	print_verdict(view);
+	if (lesson)
+		print_lesson(view, lesson);
 	print_hash(view);
 	print_steering(view);
 	print_queues(view);

@@ -17,14 +17,32 @@ void learn_init(struct learn *l, enum flow_family family)
 	l->family = family;
 }
 
-/* What is left of a flow. As a difference to one that was seen, a flow has none of the bits that
- * never changed: a vector that is led by such a bit matters to flows of its own kind alone. */
-static void space_reduce(const struct learn_space *space, const struct tuple *tuple,
-			 struct tuple *left, struct tuple *used)
+static bool is_none(const struct tuple *guesses)
 {
+	return tuple_lowest(guesses) >= TUPLE_BITS;
+}
+
+static void take_out(struct tuple *from, const struct tuple *bits)
+{
+	for (unsigned i = 0; i < TUPLE_WORDS; i++)
+		from->word[i] &= ~bits->word[i];
+}
+
+/* What is left of a flow, and the guesses it rests on. As a difference to one that was seen, a flow
+ * has none of the bits that never changed: a vector that is led by such a bit matters to flows of
+ * its own kind alone. */
+static void space_reduce(const struct learn_space *space, const struct tuple *tuple,
+			 struct tuple *left, struct tuple *rests)
+{
+	struct tuple used;
+
 	*left = *tuple;
 	tuple_xor(left, &space->origin);
-	tuple_reduce(&space->span, left, used);
+	tuple_reduce(&space->span, left, &used);
+	*rests = (struct tuple){0};
+	for (unsigned i = 0; i < TUPLE_WORDS; i++)
+		for (uint64_t bits = used.word[i]; bits; bits &= bits - 1)
+			tuple_xor(rests, &space->rests[64 * i + (unsigned)__builtin_ctzll(bits)]);
 }
 
 static int place_find(const struct learn_space *space, const struct tuple *reduced)
@@ -62,41 +80,76 @@ static bool is_complete(const struct learn_space *space)
 	return 1u << rank == space->cpus;
 }
 
-/* A prediction came true that rested on these vectors. While all is new it speaks for all of them.
+/* They are none any more. */
+static void space_settle(struct learn_space *space, const struct tuple *guesses)
+{
+	take_out(&space->guesses, guesses);
+	for (unsigned i = 0; i < TUPLE_BITS; i++)
+		if (tuple_bit(&space->span.leading, i))
+			take_out(&space->rests[i], guesses);
+	for (unsigned i = 0; i < space->cpus; i++)
+		take_out(&space->place_rests[i], guesses);
+}
+
+/* A prediction came true that rested on these guesses. While all is new it speaks for all of them.
  * Later two that are wrong may make one that is right, so it speaks for a single one only; of
  * several, for those that had a part in some before: others were with them each time. */
-static void space_confirm(struct learn_space *space, const struct tuple *used, bool all)
+static void space_confirm(struct learn_space *space, const struct tuple *guesses, bool all)
 {
+	struct tuple sure = *guesses;
 	unsigned count = 0;
 
-	for (unsigned i = 0; i < TUPLE_WORDS && !all; i++)
-		count += (unsigned)__builtin_popcountll(used->word[i] & space->unconfirmed.word[i]);
-	for (unsigned i = 0; i < TUPLE_WORDS; i++) {
-		uint64_t sure = used->word[i] & space->unconfirmed.word[i];
+	for (unsigned i = 0; i < TUPLE_WORDS; i++)
+		count += (unsigned)__builtin_popcountll(guesses->word[i]);
+	if (!count)
+		return;
+	for (unsigned n = 0; n < LEARN_PARTS; n++) {
+		struct tuple before = space->part[n];
 
-		for (unsigned n = 0; n < LEARN_PARTS; n++) {
-			uint64_t before = space->part[n].word[i];
-
-			space->part[n].word[i] |= sure;
-			if (count > 1)
-				sure &= before;
+		for (unsigned i = 0; i < TUPLE_WORDS; i++) {
+			space->part[n].word[i] |= sure.word[i];
+			if (!all && count > 1)
+				sure.word[i] &= before.word[i];
 		}
-		space->unconfirmed.word[i] &= ~sure;
 	}
+	if (!is_none(&sure))
+		space_settle(space, &sure);
 }
 
 /* It did not: all of them have to show anew that they are right. */
-static void space_doubt(struct learn_space *space, const struct tuple *used)
+static void space_doubt(struct learn_space *space, const struct tuple *guesses)
 {
 	for (unsigned n = 0; n < LEARN_PARTS; n++)
-		for (unsigned i = 0; i < TUPLE_WORDS; i++)
-			space->part[n].word[i] &= ~used->word[i];
+		take_out(&space->part[n], guesses);
+}
+
+static void space_add(struct learn_space *space, const struct tuple *vector,
+		      const struct tuple *rests)
+{
+	struct tuple changed, guess = {0};
+	unsigned lead = tuple_span_add(&space->span, vector, &changed);
+
+	tuple_flip(&guess, lead);
+	space_doubt(space, &guess);
+	tuple_xor(&space->guesses, &guess);
+	space->rests[lead] = *rests;
+	tuple_xor(&space->rests[lead], &guess);
+	for (unsigned i = 0; i < TUPLE_BITS; i++)
+		if (tuple_bit(&changed, i))
+			tuple_xor(&space->rests[i], &space->rests[lead]);
+	for (unsigned i = 0; i < space->cpus; i++) {
+		if (!tuple_bit(&space->place[i], lead))
+			continue;
+		tuple_xor(&space->place[i], vector);
+		tuple_xor(&space->place_rests[i], &space->rests[lead]);
+	}
 }
 
 /* Takes in a flow that is not predicted, reduced. False where that would make two CPUs one. */
-static bool space_admit(struct learn_space *space, const struct tuple *reduced, int cpu)
+static bool space_admit(struct learn_space *space, const struct tuple *reduced,
+			const struct tuple *reduced_rests, int cpu)
 {
-	struct tuple vector = *reduced;
+	struct tuple vector = *reduced, rests = *reduced_rests;
 	unsigned i = 0;
 
 	while (i < space->cpus && space->cpu[i] != cpu)
@@ -107,11 +160,13 @@ static bool space_admit(struct learn_space *space, const struct tuple *reduced, 
 		space->cpu[i] = (int16_t)cpu;
 		space->confirmed[i] = false;
 		space->place[i] = *reduced;
+		space->place_rests[i] = rests;
 		space->cpus++;
 		space->complete = is_complete(space);
 		return true;
 	}
 	tuple_xor(&vector, &space->place[i]);
+	tuple_xor(&rests, &space->place_rests[i]);
 	for (i = 0; i < space->cpus; i++) {
 		struct tuple other = space->place[i];
 
@@ -119,17 +174,7 @@ static bool space_admit(struct learn_space *space, const struct tuple *reduced, 
 		if (place_find(space, &other) >= 0)
 			return false;
 	}
-	unsigned lead = tuple_span_add(&space->span, &vector);
-
-	struct tuple fresh = {0};
-
-	tuple_flip(&fresh, lead);
-	space_doubt(space, &fresh);
-	tuple_flip(&space->unconfirmed, lead);
-	for (i = 0; i < space->cpus; i++) {
-		if (tuple_bit(&space->place[i], lead))
-			tuple_xor(&space->place[i], &vector);
-	}
+	space_add(space, &vector, &rests);
 	space->complete = is_complete(space);
 	return true;
 }
@@ -137,41 +182,41 @@ static bool space_admit(struct learn_space *space, const struct tuple *reduced, 
 static enum learn_verdict space_observe(struct learn_space *space, const struct tuple *tuple,
 					int cpu, bool fresh)
 {
-	struct tuple reduced, used;
+	struct tuple reduced, rests;
 
 	if (space->cpus == 0)
 		space->origin = *tuple;
-	space_reduce(space, tuple, &reduced, &used);
+	space_reduce(space, tuple, &reduced, &rests);
 
 	int at = place_find(space, &reduced);
 
 	if (at < 0)
-		return space_admit(space, &reduced, cpu) ? LEARN_TAUGHT : LEARN_CONTRADICTED;
+		return space_admit(space, &reduced, &rests, cpu) ? LEARN_TAUGHT
+								 : LEARN_CONTRADICTED;
+	tuple_xor(&rests, &space->place_rests[at]);
 	if (space->cpu[at] != cpu) {
-		space_doubt(space, &used);
+		space_doubt(space, &rests);
 		return LEARN_CONTRADICTED;
 	}
 	space->confirmed[at] = true;
-	space_confirm(space, &used, fresh);
+	space_confirm(space, &rests, fresh);
 	return LEARN_CONFIRMED;
 }
 
-/* The CPU that the space says, or -1; `sure`: and everything it rests on was seen twice. */
+/* The CPU that the space says, or -1; `sure`: and it rests on no guess. */
 static int space_predict(const struct learn_space *space, const struct tuple *tuple, bool *sure)
 {
-	struct tuple reduced, used;
-	uint64_t doubt = 0;
+	struct tuple reduced, rests;
 
-	space_reduce(space, tuple, &reduced, &used);
+	space_reduce(space, tuple, &reduced, &rests);
 
 	int at = place_find(space, &reduced);
 
 	if (at < 0)
 		return -1;
-	for (unsigned i = 0; i < TUPLE_WORDS; i++)
-		doubt |= used.word[i] & space->unconfirmed.word[i];
+	tuple_xor(&rests, &space->place_rests[at]);
 	/* In a complete space a CPU in the wrong place would have displaced another. */
-	*sure = doubt == 0 && (space->complete || space->confirmed[at]);
+	*sure = is_none(&rests) && (space->complete || space->confirmed[at]);
 	return space->cpu[at];
 }
 
@@ -183,7 +228,7 @@ static void space_clear(struct learn_space *space)
 	space->span.rank = 0;
 	memset(&space->span.leading, 0, sizeof(space->span.leading));
 	memset(&space->span.support, 0, sizeof(space->span.support));
-	memset(&space->unconfirmed, 0, sizeof(space->unconfirmed));
+	memset(&space->guesses, 0, sizeof(space->guesses));
 	space->cpus = 0;
 	space->complete = false;
 }
@@ -341,7 +386,7 @@ static void judge(struct learn *l, enum learn_verdict verdict)
 enum learn_verdict learn_observe(struct learn *l, const struct flow *flow, int cpu, int own_cpu)
 {
 	struct learn_seen *seen = &l->seen[l->next];
-	struct tuple unconfirmed = l->space.unconfirmed;
+	struct tuple guesses = l->space.guesses;
 	unsigned cpus = l->space.cpus;
 	enum learn_verdict verdict;
 
@@ -369,9 +414,9 @@ enum learn_verdict learn_observe(struct learn *l, const struct flow *flow, int c
 	verdict = space_observe(&l->space, &seen->tuple, cpu, l->state != LEARN_KNOWN);
 	/* What was taught shows in predictions once it is confirmed. */
 	if (verdict == LEARN_TAUGHT ? l->space.cpus != cpus
-				    : !tuple_equal(&unconfirmed, &l->space.unconfirmed))
+				    : !tuple_equal(&guesses, &l->space.guesses))
 		l->changes++;
-	if (verdict == LEARN_TAUGHT || !tuple_equal(&unconfirmed, &l->space.unconfirmed))
+	if (verdict == LEARN_TAUGHT || !tuple_equal(&guesses, &l->space.guesses))
 		l->news_at = l->observations;
 	if (cpus == 1 && l->space.cpus == 2)
 		l->begun = l->observations; /* nothing could be learned before */

@@ -11,7 +11,7 @@
  * contradicting observations. Where no such space explains what is seen, that is said, and nothing
  * predicted.
  *
- * One value for each NIC and family, about 60 KB, no pointers, no allocation. Not safe against
+ * One value for each NIC and family, about 100 KB, no pointers, no allocation. Not safe against
  * concurrent use. learn_observe() costs well under a microsecond once learned; a contradiction now
  * and then some milliseconds. */
 #pragma once
@@ -47,8 +47,13 @@ enum learn_verdict {
 struct learn_space {
 	struct tuple origin; /* the first flow; all others count by their difference to it */
 	struct tuple_span span;
-	struct tuple unconfirmed;       /* leading bits of vectors that rest on one observation */
-	struct tuple part[LEARN_PARTS]; /* those that had a part in 1, 2.. right predictions */
+	/* A vector that a single observation gave is a guess until others confirm it, by the bit it
+	 * leads. Vectors rest on guesses, their own and those that went into them; where two meet
+	 * in one flow, what they share cancels. */
+	struct tuple guesses;
+	struct tuple part[LEARN_PARTS]; /* guesses that had a part in 1, 2.. right predictions */
+	struct tuple rests[TUPLE_BITS]; /* of the vector that is led by that bit */
+	struct tuple place_rests[LEARN_CPUS_MAX];
 	uint16_t cpus;
 	bool complete; /* the CPUs fill the space that is left: nothing more to come */
 	int16_t cpu[LEARN_CPUS_MAX];

@@ -57,11 +57,40 @@ static unsigned coordinate_of(const struct coordinates *c, const struct tuple *l
 	return value;
 }
 
-/* Vectors that rest on one observation are left out: no place has their leading bit, so a flow that
- * has it counts as outside. */
-static bool is_leading(const struct learn_space *space, unsigned bit)
+/* The part of the space that rests on no guess. Of vectors that share one, all but one are made
+ * free of it by that one, which is left out: no vector is led by its bit any more, so a flow that
+ * has it counts as outside. False where a place cannot be made free of them. */
+static bool space_sure(struct learn_space *sure, const struct learn_space *space)
 {
-	return tuple_bit(&space->span.leading, bit) && !tuple_bit(&space->unconfirmed, bit);
+	*sure = *space;
+	for (unsigned guess = 0; guess < TUPLE_BITS; guess++) {
+		unsigned pivot = TUPLE_BITS;
+
+		for (unsigned i = 0; tuple_bit(&sure->guesses, guess) && i < TUPLE_BITS; i++) {
+			if (!tuple_bit(&sure->span.leading, i) ||
+			    !tuple_bit(&sure->rests[i], guess))
+				continue;
+			if (pivot == TUPLE_BITS) {
+				pivot = i;
+				continue;
+			}
+			tuple_xor(&sure->span.basis[i], &sure->span.basis[pivot]);
+			tuple_xor(&sure->rests[i], &sure->rests[pivot]);
+		}
+		if (pivot == TUPLE_BITS)
+			continue;
+		for (unsigned i = 0; i < sure->cpus; i++) {
+			if (!tuple_bit(&sure->place_rests[i], guess))
+				continue;
+			tuple_xor(&sure->place[i], &sure->span.basis[pivot]);
+			tuple_xor(&sure->place_rests[i], &sure->rests[pivot]);
+		}
+		tuple_flip(&sure->span.leading, pivot);
+	}
+	for (unsigned i = 0; i < sure->cpus; i++)
+		if (tuple_lowest(&sure->place_rests[i]) < TUPLE_BITS)
+			return false;
+	return true;
 }
 
 /* The function that gives this bit of what is left of a flow. */
@@ -70,7 +99,8 @@ static void function_of_bit(struct tuple *function, const struct learn_space *sp
 	memset(function, 0, sizeof(*function));
 	tuple_flip(function, bit);
 	for (unsigned lead = 0; lead < TUPLE_BITS; lead++) {
-		if (is_leading(space, lead) && tuple_bit(&space->span.basis[lead], bit))
+		if (tuple_bit(&space->span.leading, lead) &&
+		    tuple_bit(&space->span.basis[lead], bit))
 			tuple_flip(function, lead);
 	}
 }
@@ -124,10 +154,10 @@ static bool check_add(struct checks *checks, uint64_t *column, struct tuple *fun
 	return true;
 }
 
-static bool checks_fill(struct checks *checks, uint64_t *column, const struct learn *l,
-			const struct coordinates *c)
+static bool checks_fill(struct checks *checks, uint64_t *column, enum flow_family family,
+			const struct learn_space *space, const struct coordinates *c)
 {
-	unsigned bits = l->family == FLOW_IPV6 ? 288 : 96;
+	unsigned bits = family == FLOW_IPV6 ? 288 : 96;
 
 	for (unsigned bit = 0; bit < bits; bit++) {
 		struct tuple function;
@@ -135,15 +165,15 @@ static bool checks_fill(struct checks *checks, uint64_t *column, const struct le
 
 		for (unsigned k = 0; k < c->count; k++)
 			coordinate |= c->bit[k] == bit;
-		if (coordinate || is_leading(&l->space, bit))
+		if (coordinate || tuple_bit(&space->span.leading, bit))
 			continue;
-		function_of_bit(&function, &l->space, bit);
+		function_of_bit(&function, space, bit);
 		for (unsigned k = 0; k < c->count; k++) {
 			struct tuple own;
 
 			if (!tuple_bit(&c->vector[k], bit))
 				continue;
-			function_of_bit(&own, &l->space, c->bit[k]);
+			function_of_bit(&own, space, c->bit[k]);
 			tuple_xor(&function, &own);
 		}
 		if (!check_add(checks, column, &function))
@@ -164,16 +194,16 @@ static int queue_of_cpu(const struct arrival *a, int cpu)
 /* The queues (CPUs) of the coordinates of a family. The first family names them: its coordinates
  * are the queue numbers. In the second the same hash and table show through other coordinates, and
  * an affine map leads from these to those. False where there is none. */
-static bool coordinates_match(const struct arrival *a, const struct learn *l,
+static bool coordinates_match(const struct arrival *a, const struct learn_space *space,
 			      const struct coordinates *c, unsigned image[8], unsigned *start)
 {
 	unsigned queue_at[LEARN_CPUS_MAX] = {0};
 
-	for (unsigned i = 0; i < l->space.cpus; i++) {
-		struct tuple left = l->space.place[i];
-		int queue = queue_of_cpu(a, l->space.cpu[i]);
+	for (unsigned i = 0; i < space->cpus; i++) {
+		struct tuple left = space->place[i];
+		int queue = queue_of_cpu(a, space->cpu[i]);
 
-		tuple_xor(&left, &l->space.place[0]);
+		tuple_xor(&left, &space->place[0]);
 		if (queue < 0)
 			return false;
 		queue_at[coordinate_of(c, &left)] = (unsigned)queue;
@@ -181,7 +211,7 @@ static bool coordinates_match(const struct arrival *a, const struct learn *l,
 	*start = queue_at[0];
 	for (unsigned k = 0; k < c->count; k++)
 		image[k] = queue_at[1u << k] ^ queue_at[0];
-	for (unsigned value = 0; value < l->space.cpus; value++) {
+	for (unsigned value = 0; value < space->cpus; value++) {
 		unsigned queue = queue_at[0];
 
 		for (unsigned k = 0; k < c->count; k++)
@@ -192,14 +222,15 @@ static bool coordinates_match(const struct arrival *a, const struct learn *l,
 	return true;
 }
 
-static void queues_name(struct arrival *a, const struct learn *l, const struct coordinates *c)
+static void queues_name(struct arrival *a, const struct learn_space *space,
+			const struct coordinates *c)
 {
-	a->queue_count = l->space.cpus;
-	for (unsigned i = 0; i < l->space.cpus; i++) {
-		struct tuple left = l->space.place[i];
+	a->queue_count = space->cpus;
+	for (unsigned i = 0; i < space->cpus; i++) {
+		struct tuple left = space->place[i];
 
-		tuple_xor(&left, &l->space.place[0]);
-		a->queue_cpu[coordinate_of(c, &left)] = l->space.cpu[i];
+		tuple_xor(&left, &space->place[0]);
+		a->queue_cpu[coordinate_of(c, &left)] = space->cpu[i];
 	}
 }
 
@@ -208,26 +239,30 @@ static bool family_fill(struct arrival *a, const struct learn *l)
 	uint64_t column[TUPLE_BITS] = {0};
 	struct coordinates c;
 	struct checks checks = {0};
-	struct tuple first = l->space.place[0];
 	unsigned image[8], start;
 	uint64_t origin = 0;
+	struct learn_space space;
 
-	coordinates_find(&c, &l->space);
+	if (!space_sure(&space, &l->space))
+		return false;
+	struct tuple first = space.place[0];
+
+	coordinates_find(&c, &space);
 	if (a->queue_count == 0)
-		queues_name(a, l, &c);
-	if (l->space.cpus != a->queue_count || !coordinates_match(a, l, &c, image, &start))
+		queues_name(a, &space, &c);
+	if (space.cpus != a->queue_count || !coordinates_match(a, &space, &c, image, &start))
 		return false;
 	checks.index_bits = c.count;
 	for (unsigned k = 0; k < c.count; k++) {
 		struct tuple function;
 
-		function_of_bit(&function, &l->space, c.bit[k]);
+		function_of_bit(&function, &space, c.bit[k]);
 		columns_add(column, &function, image[k]);
 	}
-	if (!checks_fill(&checks, column, l, &c))
+	if (!checks_fill(&checks, column, l->family, &space, &c))
 		return false;
 	/* A flow in the first place has the value of its queue, and passes every check. */
-	tuple_xor(&first, &l->space.origin);
+	tuple_xor(&first, &space.origin);
 	for (unsigned bit = 0; bit < TUPLE_BITS; bit++)
 		origin ^= tuple_bit(&first, bit) ? column[bit] : 0;
 	linear_map_init(&a->learned, l->family, column, origin ^ start);

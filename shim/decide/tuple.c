@@ -66,19 +66,22 @@ void tuple_reduce(const struct tuple_span *span, struct tuple *vector, struct tu
 	}
 }
 
-unsigned tuple_span_add(struct tuple_span *span, const struct tuple *vector)
+unsigned tuple_span_add(struct tuple_span *span, const struct tuple *vector, struct tuple *changed)
 {
 	struct tuple unseen;
 	unsigned lead;
 
+	*changed = (struct tuple){0};
 	for (unsigned i = 0; i < TUPLE_WORDS; i++)
 		unseen.word[i] = vector->word[i] & ~span->support.word[i];
 	lead = tuple_lowest(&unseen);
 	if (lead >= TUPLE_BITS) {
 		lead = tuple_lowest(vector);
 		for (unsigned b = 0; b < TUPLE_BITS; b++) {
-			if (tuple_bit(&span->leading, b) && tuple_bit(&span->basis[b], lead))
-				tuple_xor(&span->basis[b], vector);
+			if (!tuple_bit(&span->leading, b) || !tuple_bit(&span->basis[b], lead))
+				continue;
+			tuple_xor(&span->basis[b], vector);
+			tuple_flip(changed, b);
 		}
 	}
 	for (unsigned i = 0; i < TUPLE_WORDS; i++)

@@ -57,5 +57,6 @@ unsigned tuple_lowest(const struct tuple *t);
 void tuple_reduce(const struct tuple_span *span, struct tuple *vector, struct tuple *used);
 
 /* Adds a vector that is reduced and not 0; returns its leading bit: one that no other vector has
- * had yet, where there is one. */
-unsigned tuple_span_add(struct tuple_span *span, const struct tuple *vector);
+ * had yet, where there is one. Else it is taken out of those that have it, whose leading bits are
+ * in `changed`. */
+unsigned tuple_span_add(struct tuple_span *span, const struct tuple *vector, struct tuple *changed);

@@ -5,8 +5,6 @@
 #include <stddef.h>
 #include <string.h>
 
-#define NOTEBOOK_MAGIC 0x5253536eu /* "RSSn" */
-
 int notebook_make(struct notebook **book)
 {
 	void *memory;

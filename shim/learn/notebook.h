@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 
 #define NOTEBOOK_NAME  "rssshim-learned"
+#define NOTEBOOK_MAGIC 0x5253536eu /* "RSSn" */
 #define NOTEBOOK_ABI   1
 #define NOTEBOOK_PAGES 8
 #define NOTEBOOK_NOTES 1024 /* a page */

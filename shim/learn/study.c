@@ -124,8 +124,11 @@ static void say(struct page *page, const struct learned *learned)
 {
 	enum { NOTHING, LEARNED, REFUSED };
 	enum log_level level = page->disproved ? LOG_LEVEL_WARN : LOG_LEVEL_INFO;
+	char name[IF_NAMESIZE];
 	uint32_t now = NOTHING;
 
+	memcpy(name, page->name, sizeof(name));
+	name[sizeof(name) - 1] = '\0';
 	for (unsigned f = 0; f < FLOW_FAMILIES; f++) {
 		if (learned->known[f])
 			now = LEARNED;
@@ -136,16 +139,15 @@ static void say(struct page *page, const struct learned *learned)
 	if (now == before)
 		return;
 	if (now == LEARNED)
-		log_write(level, "%s: learned from %u connections where flows arrive%s%s",
-			  page->name, page->seen,
-			  learned->way == LEARNER_GUESS ? ", by a published key: " : "",
+		log_write(level, "%s: learned from %u connections where flows arrive%s%s", name,
+			  page->seen, learned->way == LEARNER_GUESS ? ", by a published key: " : "",
 			  learned->key_name);
 	else if (now >= REFUSED)
-		log_write(level, "%s: cannot be learned: %s", page->name,
+		log_write(level, "%s: cannot be learned: %s", name,
 			  learn_refusal_text((enum learn_refusal)(now - REFUSED)));
 	else if (before == LEARNED)
 		log_write(level, "%s: what was learned does not hold any more: learning anew",
-			  page->name);
+			  name);
 }
 
 void study(struct notebook *book, struct page *page, uint64_t now_ms)

@@ -27,15 +27,10 @@ static bool is_learnable(enum nic_reason reason)
 	}
 }
 
-static bool is_settled_by_policy(const struct nic_view *view)
-{
-	return !view->learn && view->fact[VALUE_FUNCTION].origin == ORIGIN_POLICY;
-}
-
 void nic_judge_learnable(struct nic_view *view)
 {
 	view->learnable = false;
-	view->may_learn = view->kind != NIC_LOOPBACK && !is_settled_by_policy(view);
+	view->may_learn = view->kind != NIC_LOOPBACK && !view->settled;
 	if (!view->may_learn)
 		return;
 	for (int family = 0; family < FLOW_FAMILIES; family++)

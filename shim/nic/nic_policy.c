@@ -7,6 +7,7 @@ static void apply_hash(struct nic_view *view, const struct policy_nic *nic)
 {
 	struct rss_hash *hash = &view->arrival.hash;
 
+	view->settled = nic->hash == NIC_HASH_TOEPLITZ || nic->hash == NIC_HASH_NONE;
 	switch (nic->hash) {
 	case NIC_HASH_AUTO:
 		break;

@@ -23,6 +23,7 @@ static void take_arrival(struct nic_view *view, const struct nic_view *lower)
 	view->rps_differs = lower->rps_differs;
 	view->doubtful = lower->doubtful;
 	view->learn = lower->learn;
+	view->settled = lower->settled;
 	view->rules = lower->rules;
 	view->contexts = lower->contexts;
 	view->numa_node = lower->numa_node;

@@ -124,7 +124,8 @@ struct nic_view {
 	bool rps_differs;  /* the receive queues have unlike RPS masks */
 	bool doubtful;     /* this driver is known to report what the device does not do: verify */
 	bool learn;        /* policy: hash = learn */
-	bool may_learn;    /* the policy leaves it to be learned, if what is reported is wrong */
+	bool settled;      /* policy: hash = toeplitz or none */
+	bool may_learn;    /* should nobody tell, or what is told prove wrong */
 	bool learnable;    /* nobody tells, but watching may */
 	bool disproved;    /* what is reported was seen not to be so */
 	bool learned;      /* the arrival comes of watching */

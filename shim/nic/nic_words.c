@@ -71,7 +71,7 @@ static const struct {
 	[REASON_SINGLE_QUEUE] = {"single-queue", "one receive queue, and no RPS behind it"},
 	[REASON_ONE_CPU] = {"one-cpu", "one CPU serves all receive queues"},
 	[REASON_POLICY] = {"policy", "the policy says hash = none"},
-	[REASON_LEARN] = {"learn", "the policy says hash = learn: nothing is known in advance"},
+	[REASON_LEARN] = {"learn", "nothing is known in advance, only watching will tell"},
 	[REASON_NO_KEY] = {"no-key", "the driver does not tell the hash key"},
 	[REASON_NO_TABLE] = {"no-table", "the driver does not tell the indirection table"},
 	[REASON_NO_FUNCTION] = {"no-function", "the driver does not tell the hash function"},

@@ -1,5 +1,6 @@
 """slow_upstream.py PORT SECONDS ADDRESS...: an HTTP server that answers each request after a while,
-so that as many connections to it are open at once as requests are under way, and keeps them open."""
+so that as many connections to it are open at once as requests are under way, and keeps them open.
+A request for /now is answered at once."""
 import asyncio
 import sys
 
@@ -10,8 +11,9 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nContent-Type: text/plain\r\n\
 async def serve(reader, writer):
     try:
         while True:
-            await reader.readuntil(b"\r\n\r\n")
-            await asyncio.sleep(DELAY)
+            request = await reader.readuntil(b"\r\n\r\n")
+            if not request.startswith(b"GET /now"):
+                await asyncio.sleep(DELAY)
             writer.write(ANSWER)
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):

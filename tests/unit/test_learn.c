@@ -339,6 +339,31 @@ Test(learn, one_observation_is_not_believed)
 	cr_expect_gt(known, 3300, "%u", known);
 }
 
+/* What is known stays known while clients from anywhere teach more: a vector that is new, and not
+ * yet confirmed, has no part in flows that went without it. */
+Test(learn, what_is_known_stays_known, .timeout = 60)
+{
+	unsigned lost = 0;
+
+	for (unsigned round = 0; round < 100; round++) {
+		unsigned family = round % 2, cpus = 2u << round / 2 % 3;
+
+		nic_random(128, cpus);
+		servers_random();
+		for (unsigned i = 0; i < 100; i++) {
+			watch(family, incoming, i < 20);
+			watch(family, outgoing, 2);
+		}
+		if (known_of(family, outgoing, 100) < 100)
+			continue; /* the range of ports has a rank hazard, or one is rare */
+		for (unsigned i = 0; i < 200; i++) {
+			watch(family, incoming, 1);
+			lost += 10 - known_of(family, outgoing, 10);
+		}
+	}
+	cr_expect_lt(lost, 200, "%u of 200,000", lost);
+}
+
 /* Three CPUs: a difference that would make two of them one is turned away at once. */
 Test(learn, cpus_are_kept_apart)
 {
