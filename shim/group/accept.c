@@ -5,6 +5,7 @@
 #include "shim/group/mailbox.h"
 #include "shim/group/ready.h"
 #include "shim/group/stand_in.h"
+#include "shim/group/steal.h"
 #include "shim/group/watch.h"
 #include "shim/kernel/sys.h"
 #include "shim/stat/stat.h"
@@ -21,6 +22,7 @@ struct attempt {
 	accept_fn real;
 	int slot; /* of the member tried last; -1: the application's socket */
 	bool handed_over;
+	bool stolen;           /* from a worker that would have taken it */
 	struct slot_set empty; /* members that had nothing, so that none is asked twice */
 };
 
@@ -102,6 +104,9 @@ static int from_ready(struct attempt *attempt)
 		if (is_empty(result)) {
 			slot_add(&attempt->empty, member.slot);
 			ready_remove(member);
+		} else if (result >= 0) {
+			attempt->stolen = member.most;
+			ready_took(member);
 		}
 	}
 	return result;
@@ -186,12 +191,16 @@ static void count(const struct attempt *attempt, int accepted)
 {
 	const struct slot_set *home = watch_of_thread(attempt->listener);
 
-	if (attempt->slot < 0)
+	if (attempt->slot < 0) {
 		stat_count(STAT_ACCEPT_COMMON);
-	else if (!home || slot_in(home, (unsigned)attempt->slot))
+	} else if (attempt->stolen) {
+		steal_count_stolen(attempt->group);
+	} else if (!home || slot_in(home, (unsigned)attempt->slot)) {
+		steal_count_local(attempt->group, (unsigned)attempt->slot);
 		stat_count(STAT_ACCEPT_MEMBER);
-	else
+	} else {
 		stat_count(STAT_ACCEPT_DRAINED);
+	}
 	stat_arrived(STAT_ACCEPT, accepted, 0);
 	arrived(accepted);
 }

@@ -194,6 +194,18 @@ void ledger_gate(const struct ledger *ledger, struct steer_gate *gate)
 	gate->common_count = common ? common : 1;
 }
 
+bool ledger_moves(const struct ledger *ledger, unsigned slot, uint64_t now_ms, unsigned within_ms)
+{
+	for (int i = 0; i < LEDGER_WATCHES_MAX; i++) {
+		const struct ledger_watch *watch = &ledger->watch[i];
+		if (watch->state == LEDGER_WATCH_LIVE &&
+		    watch->home[slot / 64] >> (slot % 64) & 1 &&
+		    now_ms < watch->moved_ms + within_ms)
+			return true;
+	}
+	return false;
+}
+
 static bool holds_waiting(const struct ledger_watch *watch, const struct slot_set *waiting)
 {
 	struct slot_set home = home_of(watch);

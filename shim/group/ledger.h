@@ -13,7 +13,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 
-#define LEDGER_ABI         3
+#define LEDGER_ABI         4
 #define LEDGER_WATCHES_MAX 512
 
 /* How connections come to a worker on their CPU: the first that the kernel allows. */
@@ -46,6 +46,12 @@ struct ledger_watch {
 	_Atomic uint64_t home[SLOTS_WORDS];
 } __attribute__((aligned(64)));
 
+/* Connections taken from a slot's queue by the workers at home there, counted around: `[balance]`.
+ * Each on its own line, as only they write it. */
+struct ledger_local {
+	_Atomic uint32_t taken;
+} __attribute__((aligned(64)));
+
 struct ledger {
 	uint32_t magic, abi, size;
 	uint32_t owner_uid; /* user whose sockets the members are */
@@ -68,6 +74,8 @@ struct ledger {
 	_Atomic uint64_t arrivals[CPU_SETSIZE / 64];
 
 	struct ledger_watch watch[LEDGER_WATCHES_MAX];
+	struct ledger_local local[SLOTS_MAX];
+	_Atomic uint32_t stolen; /* taken by others while their workers moved */
 };
 
 /* Makes one in a new memfd. Returns the descriptor (ours to place) or -errno. */
@@ -103,6 +111,9 @@ bool ledger_report(struct ledger *ledger, struct ledger_claim claim, int tid,
 void ledger_watched(const struct ledger *ledger, struct slot_set *watched);
 void ledger_steer_input(const struct ledger *ledger, struct steer_input *input);
 void ledger_gate(const struct ledger *ledger, struct steer_gate *gate);
+
+/* Whether a worker at home in that slot came around within so many milliseconds. */
+bool ledger_moves(const struct ledger *ledger, unsigned slot, uint64_t now_ms, unsigned within_ms);
 
 /* What is known of a thread. */
 struct ledger_eyes {

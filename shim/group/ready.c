@@ -48,6 +48,18 @@ void ready_remove(struct ready_member member)
 	ready.count = count - 1;
 }
 
+void ready_took(struct ready_member member)
+{
+	unsigned at = find(member, ready.count);
+
+	if (!member.most || at == ready.count)
+		return;
+	if (member.most == 1)
+		ready_remove(member);
+	else
+		ready.member[at].most = (uint8_t)(member.most - 1);
+}
+
 bool ready_prefer(uint16_t group, const struct slot_set *slots)
 {
 	for (unsigned i = 0; i < ready.count; i++) {

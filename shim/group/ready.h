@@ -11,7 +11,8 @@
 
 struct ready_member {
 	uint16_t group, slot;
-	bool edge; /* reported once: must be kept until it is empty */
+	bool edge;    /* reported once: must be kept until it is empty */
+	uint8_t most; /* so many may be taken, and no more; 0: all */
 };
 
 struct ready {
@@ -25,6 +26,8 @@ extern __thread struct ready ready;
 bool ready_add(struct ready_member member);
 /* Before the next wait: what is level-triggered will be reported again. */
 void ready_forget_levels(void);
+/* One was taken from it. */
+void ready_took(struct ready_member member);
 /* Nothing where it is not there. */
 void ready_remove(struct ready_member member);
 /* Of that group's, one in a slot of the set comes first from now on. False: there is none. */

@@ -1,5 +1,6 @@
 /* A listener in an epoll instance, and the members that stand beside it there. */
 #pragma once
+#include "shim/decide/balance.h"
 #include "shim/group/group.h"
 #include <sys/epoll.h>
 
@@ -27,6 +28,11 @@ struct registration {
 		added; /* members in the instance: the home of the thread that waits on it */
 	bool has_door;
 	struct slot_set draining; /* slots with connections that nobody else will take */
+
+	/* steal.h: the others' slots with connections when it was looked, and how it goes. */
+	struct slot_set seen;
+	uint64_t seen_ms;
+	struct balance balance;
 };
 
 struct registration *registration_at(unsigned number);

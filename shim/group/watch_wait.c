@@ -3,6 +3,7 @@
 #include "shim/group/listener.h"
 #include "shim/group/mark.h"
 #include "shim/group/ready.h"
+#include "shim/group/steal.h"
 #include "shim/group/watch_state.h"
 #include "shim/kernel/clock.h"
 #include "shim/kernel/sys.h"
@@ -144,7 +145,7 @@ int watch_wait(unsigned number, const struct watch_call *call)
 			count = 0;
 			break;
 		}
-		int slice = slice_of(watch, now, left);
+		int slice = steal_slice(watch, slice_of(watch, now, left));
 		count = call->wait(call, draining ? 0 : slice, mask);
 		if (count < 0 || (!count && !draining && slice == left))
 			break;
@@ -154,6 +155,9 @@ int watch_wait(unsigned number, const struct watch_call *call)
 		if (count)
 			break;
 		now = clock_ms();
+		count = steal_look(watch, now, call->events, call->max_events);
+		if (count)
+			break;
 		/* Never early, so at most two ticks late. */
 		if (left > 0)
 			left = call->timeout_ms - (int64_t)(now - start) + TICK_MS;

@@ -1,0 +1,50 @@
+#include "shim/decide/balance.h"
+
+/* 400 connections a second: below, a worker is not busy by accepting. */
+#define BUSY 100
+/* More than come while a worker that is not busy wakes up. */
+#define LONG 4
+
+void balance_follow(struct balance *balance, uint64_t now_ms, uint32_t local, uint32_t stolen)
+{
+	uint64_t passed = now_ms - balance->window_ms;
+
+	if (passed < BALANCE_WINDOW_MS)
+		return;
+	uint64_t taken = local - balance->local + (stolen - balance->stolen);
+	/* Nothing is known before the first window. */
+	balance->rate = balance->window_ms ? (uint32_t)(taken * BALANCE_WINDOW_MS / passed) : 0;
+	if (balance->lacked)
+		balance->level++;
+	else if (!balance->found && balance->level)
+		balance->level--;
+	balance->found = balance->lacked = false;
+	balance->window_ms = now_ms;
+	balance->local = local;
+	balance->stolen = stolen;
+}
+
+bool balance_is_busy(const struct balance *balance)
+{
+	return balance->rate >= BUSY;
+}
+
+bool balance_is_long(int length, bool is_lasting)
+{
+	return length >= LONG || (length > 0 && is_lasting);
+}
+
+unsigned balance_allow(struct balance *balance, unsigned n, uint32_t local, uint32_t stolen)
+{
+	unsigned bound = balance->level < 32 ? n >> balance->level : 0;
+
+	balance->found = true;
+	if (!bound)
+		return BALANCE_BATCH;
+	uint32_t allowed = (local - balance->local) / bound, used = stolen - balance->stolen;
+	if (used >= allowed) {
+		balance->lacked = true;
+		return 0;
+	}
+	return allowed - used < BALANCE_BATCH ? allowed - used : BALANCE_BATCH;
+}

@@ -1,0 +1,35 @@
+/* When a worker without work takes connections that wait for another: `[balance] steal`.
+ *
+ * Strict locality starves: a skewed table, a hot flow group or a busy worker leave connections in
+ * one queue while other workers sleep. So of a queue that is long, or has not been empty for a
+ * while, a worker that would sleep takes some: at most one for N that workers took from their own
+ * queues. Where that is not enough window after window, N halves, until it is no bound any more,
+ * which spreads the connections of that queue over the idle; it doubles again in each window in
+ * which no queue was long. Where few connections come nothing is looked at. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#define BALANCE_WINDOW_MS 250
+/* At most so many at a time, so that others have a share and locality its chance again. */
+#define BALANCE_BATCH 8
+
+/* What one worker knows; zeroed to begin with. */
+struct balance {
+	uint64_t window_ms;     /* when this window began */
+	uint32_t local, stolen; /* counts of the group, then */
+	uint32_t rate;          /* taken in a window, in the last one */
+	unsigned level;         /* how often N is halved */
+	bool found;             /* a queue was long in this window */
+	bool lacked;            /* and more could have been taken than was allowed */
+};
+
+/* local, stolen: so many connections were taken in the group by their home's workers, and by
+ * others; counted around. */
+void balance_follow(struct balance *balance, uint64_t now_ms, uint32_t local, uint32_t stolen);
+/* Enough connections come for their distribution to matter. */
+bool balance_is_busy(const struct balance *balance);
+/* A queue of that length is for others too; lasting: it was never seen empty for some time. */
+bool balance_is_long(int length, bool is_lasting);
+/* Such a queue was found: how many this worker may take now, N being the policy's. */
+unsigned balance_allow(struct balance *balance, unsigned n, uint32_t local, uint32_t stolen);

@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# timeout: 200
+# [balance] steal: a worker that would sleep takes what waits too long for another. Which connection
+# was taken by whom is judged from outside.
+. "$(dirname "$0")/../lib/tap.sh"
+. "$(dirname "$0")/../lib/bench.sh"
+why=$(bench_lacks) && skip_all "$why"
+
+PORT=8080
+world_up clients=4
+world_conf >"$WORLD_DIR/policy.ini"
+
+serve_up() { # STEAL SERVE-OPTION...
+	local steal=$1
+	shift
+	spawn_dut serve env "LD_PRELOAD=$BUILD/librssshim.so" "RSSSHIM_CONF=$WORLD_DIR/policy.ini" \
+		RSSSHIM_BALANCE_STEAL="$steal" "$BUILD/serve" --port $PORT --cpus "0 1" "$@"
+	SERVE=$SPAWNED
+	wait_port dut $PORT
+	wait_ready 2 "$SERVE"
+}
+serve_down() {
+	local pid pids
+	pids="$SERVE $(pgrep -P "$SERVE")"
+	# shellcheck disable=SC2086
+	kill -KILL $pids 2>/dev/null
+	for pid in $pids; do wait_until 5 bench_gone "$pid"; done
+}
+stolen() { "$BUILD/rssshim" stat --json "$SERVE" | jq .balance.stolen; }
+worker_on() { # CPU: the worker pinned there
+	local pid
+	for pid in $(pgrep -P "$SERVE"); do
+		[ "$(taskset -cp "$pid" | sed 's/.*: //')" = "$1" ] && echo "$pid"
+	done
+}
+
+# churn NAME SECONDS: COUNTS
+churn() {
+	COUNTS=$(in_client "$BUILD/conns" --to "$DUT4:$PORT" --from "$CLIENT4" --churn "$2" --concurrency 128 \
+		--numbered)
+	is "$(jq '.failed' -c <<<"$COUNTS")" 0 "$1: none is lost, or given another's answer"
+}
+
+# Few connections: nothing moves.
+for wait in epoll edge accept; do
+	serve_up 2 --wait $wait
+	counts=$(conns_hold --to "$DUT4:$PORT" --from "$CLIENT4" --count 500 --concurrency 1 --numbered)
+	is "$(jq '[.ok, .failed]' -c <<<"$counts")" "[500,0]" "$wait, few: all served"
+	is "$(observe --json --listen $PORT "$SERVE" | jq -c '[.aligned, .total]')" "[500,500]" \
+		"$wait, few: all on their CPU"
+	is "$(stolen)" 0 "$wait, few: none is stolen"
+	conns_release
+	serve_down
+done
+
+# Every packet to one CPU: the other worker takes a part, and none with steal = off.
+nic_set table="0 0"
+for steal in off 1; do
+	serve_up $steal --wait epoll
+	churn "a skewed table, steal = $steal" 4
+	rate[${steal/off/0}]=$(jq .ok <<<"$COUNTS")
+	if [ $steal = off ]; then
+		is "$(stolen)" 0 "a skewed table, steal = off: none is stolen"
+	else
+		between "$(stolen)" $((rate[1] / 20)) $((rate[1])) \
+			"a skewed table, steal = 1: the idle worker has a part ($(stolen) of ${rate[1]})"
+	fi
+	serve_down
+done
+diag "a skewed table: ${rate[1]} connections with stealing, ${rate[0]} without"
+nic_set table="equal 2"
+
+# A worker is stuck for a second, in the middle.
+for steal in off 5; do
+	serve_up $steal --wait epoll
+	in_client "$BUILD/conns" --to "$DUT4:$PORT" --from "$CLIENT4" --churn 3 --concurrency 128 \
+		--numbered >"$WORLD_DIR/stuck.json" &
+	pid=$!
+	sleep 1
+	stopped=$(worker_on 1)
+	kill -STOP "$stopped"
+	sleep 0.2
+	before=$("$BUILD/rssshim" stat --json "$SERVE" | jq '[.accept[]] | add')
+	sleep 0.2
+	after=$("$BUILD/rssshim" stat --json "$SERVE" | jq '[.accept[]] | add')
+	sleep 0.6
+	kill -CONT "$stopped"
+	wait_until 15 bench_gone $pid
+	is "$(jq .failed "$WORLD_DIR/stuck.json")" 0 "a worker is stuck, steal = $steal: none is lost"
+	during[${steal/off/0}]=$((after - before))
+	serve_down
+done
+diag "0.2 to 0.4 s after a worker got stuck: ${during[5]} accepted with stealing, ${during[0]} without"
+between "${during[5]}" $((during[0] + 100)) 1000000000 "its connections are taken before it counts as stuck"
+
+done_testing
