@@ -44,6 +44,7 @@ check "nic: the key of ethtool -x" nic_says '.key == $want.key'
 check "nic: the table of ethtool -x" nic_says '.table == $want.table'
 check "nic: four queues, each with the CPU that /proc tells" \
 	nic_says '.queues == 4 and .queue_cpus == $want.queue_cpus'
+check "nic: and the four transmit queues" nic_says '.tx_queues == 4 and .tx_cpus == $want.tx_cpus'
 check "nic: spreads packets, predictably" \
 	nic_says '.spreads and .predictable_ipv4 and .predictable_ipv6'
 

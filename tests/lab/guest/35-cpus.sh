@@ -17,8 +17,8 @@ served() { # JUDGE
 }
 # What arrives on CPUs 0 and 1 stays there; the rest is shared out.
 those_at_home() { # LEG TOTAL
-	leg_is "$1" "$2" '.unknown == 0 and (.table["0"] | keys) == ["0"] and
-		(.table["1"] | keys) == ["1"] and (.table["2"] | add) > 20'
+	leg_is "$1" "$2" '.unknown == 0 and .table["0"]["1"] == 0 and .table["1"]["0"] == 0 and
+		.aligned > 0.3 * $n and .misaligned > 0.3 * $n'
 }
 
 check "nginx starts under the shim" nginx_up $SHIMMED

@@ -12,6 +12,8 @@ print.
   rss.py flows N in|out 4|6      the same connections, a line each: REMOTE LOCAL CPU
   rss.py from FAMILY             connections out from the local ports on standard input; prints the
                                  CPU of each answer
+  rss.py incoming                whether this kernel heeds SO_INCOMING_CPU among listeners that share a
+                                 port: yes or no
   rss.py peer VERB [NAME=VALUE]...  asks the host's side; see peer.py
 """
 import collections
@@ -64,13 +66,13 @@ def interrupt_cpu(irq):
     return effective[0] if effective[0] in wanted else wanted[0]
 
 
-def queue_cpus(dev=DEV):
-    """The CPU of each receive queue, by the names of /proc/interrupts."""
+def queue_cpus(dev=DEV, side="input"):
+    """The CPU of each receive (or "output") queue, by the names of /proc/interrupts."""
     bus = os.path.basename(os.path.realpath(f"/sys/class/net/{dev}/device"))
     cpus = {}
     with open("/proc/interrupts") as lines:
         for line in lines:
-            found = re.match(rf"\s*(\d+):.*\s{bus}-input\.(\d+)$", line)
+            found = re.match(rf"\s*(\d+):.*\s{bus}-{side}\.(\d+)$", line)
             if found:
                 cpus[int(found[2])] = interrupt_cpu(found[1])
     return [cpus[queue] for queue in sorted(cpus)]
@@ -166,6 +168,28 @@ def arrivals_out(family, count, ports=None):
     return seen
 
 
+def heeds_incoming_cpu(count=64):
+    """A socket for each CPU, each of which prefers its own: does every connection find it?"""
+    cpus = range(os.cpu_count())
+    right = seen = 0
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(socket.create_server(
+            (GUEST[4], 5001), backlog=count, reuse_port=True)) for _ in cpus]
+        for cpu, server in zip(cpus, servers):
+            server.setsockopt(socket.SOL_SOCKET, SO_INCOMING_CPU, cpu)
+            server.setblocking(False)
+        peer = Peer()
+        peer("open", to=GUEST[4], port=5001, count=count)
+        for cpu, server in zip(cpus, servers):
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    with server.accept()[0] as sock:
+                        seen += 1
+                        right += incoming_cpu(sock) == cpu
+        peer("close")
+    return seen == count and right == seen
+
+
 def arrivals(direction, family, count):
     return (arrivals_in if direction == "in" else arrivals_out)(family, count)
 
@@ -190,9 +214,11 @@ def main(verb, *arguments):
     if verb == "show":
         arrival = Arrival()
         print(json.dumps({"key": arrival.key.hex(":"), "table": arrival.table,
-                          "queue_cpus": arrival.cpus}))
+                          "queue_cpus": arrival.cpus, "tx_cpus": queue_cpus(side="output")}))
     elif verb == "receiving":
         print(*sorted(Arrival().reachable()), sep=",")
+    elif verb == "incoming":
+        print("yes" if heeds_incoming_cpu() else "no")
     elif verb == "predict":
         arrival = Arrival()
         for line in sys.stdin:
