@@ -34,7 +34,8 @@ static int watch_new(int epfd, bool private)
 		watch->takeovers = watch->draining = watch->has_oneshot = watch->lost = 0;
 		watch->first = NULL;
 		watch->next_ms = 0;
-		watch->news_epoch = watch->news_rest = 0;
+		watch->news_epoch = 0;
+		watch->news_rest = 0;
 		watch->in_use = 1;
 		watch_exists = 1;
 		return i;

@@ -1,5 +1,5 @@
 #!/bin/sh
-# timeout: 150
+# timeout: 200
 # nginx as Debian ships it, four pinned workers, no [nic] section: every connection is served on the
 # CPU where its packets arrive; without the shim about every fourth.
 . /lab/guest/lib.sh

@@ -1,5 +1,5 @@
 #!/bin/sh
-# timeout: 150
+# timeout: 200
 # nginx as a proxy, no [nic] section: both legs of every session are on one CPU, and held while they
 # are looked at.
 . /lab/guest/lib.sh

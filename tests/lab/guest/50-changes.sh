@@ -1,5 +1,5 @@
 #!/bin/sh
-# timeout: 250
+# timeout: 400
 # What changes under a running proxy, and under load, is followed within five seconds: both legs of
 # every session that begins later are aligned again, and no request fails all the while.
 . /lab/guest/lib.sh
