@@ -39,7 +39,7 @@ take() {
 		rm -f "$WORLD_DIR/fill.log"
 		spawn_dut fill "$BUILD/bench_connect" "$1" "$2" 9000 $some $LO $HI
 		FILLERS+=("$SPAWNED")
-		wait_until 100 grep -qs ready "$WORLD_DIR/fill.log" ||
+		wait_until 300 grep -qs ready "$WORLD_DIR/fill.log" ||
 			bench_die "not filled: $(cat "$WORLD_DIR/fill.log")"
 		more=$((more - some))
 	done

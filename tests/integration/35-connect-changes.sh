@@ -1,0 +1,130 @@
+#!/usr/bin/env bash
+# timeout: 200
+# Upstreams that move while the proxy runs, source addresses and ports it was told to use, ways out
+# that the routing policy decides, and trust that comes back.
+. "$(dirname "$0")/../lib/tap.sh"
+. "$(dirname "$0")/../lib/bench.sh"
+. "$(dirname "$0")/../lib/connects.sh"
+why=$(bench_lacks) && skip_all "$why"
+
+world_up clients=2 upstreams=2
+world_conf >"$WORLD_DIR/policy.ini"
+SHIM=(env "LD_PRELOAD=$BUILD/librssshim.so" "RSSSHIM_CONF=$WORLD_DIR/policy.ini")
+IFS=, read -ra UP4 <<<"$UPSTREAM4"
+IFS=, read -ra UP6 <<<"$UPSTREAM6"
+spawn_client upstream python3 "$LIB/slow_upstream.py" 9000 0 "${UP4[@]}" "${UP6[@]}"
+wait_port client 9000
+
+# A name's address changes: nginx asks again, and the next connects go there, aligned.
+echo "${UP4[0]}" >"$WORLD_DIR/answer"
+spawn_client dns python3 "$LIB/dns.py" "${UP4[0]}" 5353 "$WORLD_DIR/answer"
+nginx_conf location="resolver ${UP4[0]}:5353 valid=1s ipv6=off; set \$name up.test; \
+	proxy_http_version 1.1; proxy_set_header Connection ''; proxy_pass http://\$name:9000;"
+nginx_up "${SHIM[@]}"
+sleep 0.5
+# sessions NAME ADDRESS: 300 requests at once; where their upstream legs went and arrived.
+sessions() {
+	local seen
+	in_client "$BUILD/conns" --to "$DUT4:8080" --from "$CLIENT4" --count 300 --concurrency 50 \
+		--request / >"$WORLD_DIR/sessions"
+	seen=$("$BUILD/rssshim" stat --json "$NGINX_PID")
+	is "$(jq -c '[.ok, .failed]' "$WORLD_DIR/sessions")" "[300,0]" "$1: all served"
+	is "$(jq -c '.connect_seen.misaligned' <<<"$seen")" 0 "$1: all that was looked at is aligned"
+	between "$(jq '.connect_seen.aligned' <<<"$seen")" $((LOOKED + 1)) 100000 "$1: some was"
+	LOOKED=$(jq '.connect_seen.aligned' <<<"$seen")
+	is "$(in_dut ss -Htan dst "$2:9000" | wc -l | awk '{ print ($1 >= 300) }')" 1 "$1: at $2"
+}
+LOOKED=0
+sessions "nginx resolver" "${UP4[0]}"
+echo "${UP4[1]}" >"$WORLD_DIR/answer"
+sleep 2.2
+sessions "nginx resolver, another answer" "${UP4[1]}"
+nginx_down
+
+# HAProxy, told which source ports to use: left alone, and told what to write instead.
+haproxy_up() { # SOURCE VARIABLE...
+	cat >"$WORLD_DIR/haproxy.cfg" <<-END
+		global
+		  nbthread 2
+		  cpu-map auto:1/1-2 0-1
+		  tune.listener.multi-queue off
+		defaults
+		  mode tcp
+		  timeout client 60s
+		  timeout server 60s
+		  timeout connect 5s
+		frontend f
+		  bind :8080
+		  default_backend b
+		backend b
+		  server s ${UP4[0]}:9000 source $1
+	END
+	shift
+	rm -f "$WORLD_DIR/haproxy.log"
+	spawn_dut haproxy "${SHIM[@]}" "$@" haproxy -f "$WORLD_DIR/haproxy.cfg"
+	HAPROXY=$SPAWNED
+	wait_port dut 8080
+	sleep 1
+	conns_hold --to "$DUT4:8080" --from "$CLIENT4" --count 300 --concurrency 50 --request / >/dev/null
+	SEEN=$(observe --json --upstream 9000 "$HAPROXY" | jq -c '[.aligned, .total]')
+	PORTS=$(in_dut ss -Htn state established dst "${UP4[0]}:9000" | awk '{ sub(/.*:/, "", $3); print $3 }' |
+		sort -n | sed -n '1p;$p' | tr '\n' ' ')
+	conns_release
+	stop_pid "$HAPROXY"
+}
+haproxy_up "$DUT4:50000-50999"
+between "$(jq '.[0]' <<<"$SEEN")" 100 200 "HAProxy, source with ports: about half aligned"
+is "$(grep -c 'source ports that the application chose are left alone' "$WORLD_DIR/haproxy.log")" 1 \
+	"HAProxy, source with ports: one line says what to write"
+haproxy_up "$DUT4" RSSSHIM_CONNECT_RANGE=50000-50999
+is "$SEEN" "[300,300]" "HAProxy, source, and the ports in the policy: aligned"
+read -r low high <<<"$PORTS"
+ok "HAProxy, source, and the ports in the policy: $low to $high" test "$low" -ge 50000 -a "$high" -le 50999
+
+# The mark decides on the source address, which is a part of the hash.
+ip -n "$DUT" addr add 10.99.0.9/24 dev rss0
+ip -n "$CLIENT" neigh replace 10.99.0.9 lladdr $BENCH_MAC_DUT dev cli0
+ip -n "$DUT" rule add fwmark 7 lookup 100
+ip -n "$DUT" route add "${UP4[0]}" dev rss0 src 10.99.0.9 table 100
+connects 1 -- "${UP4[0]}" 200 mark=7
+is "$SEEN" "200 200" "SO_MARK that routes by another source address: aligned"
+connects 1 -- "${UP4[0]}" 200
+is "$SEEN" "200 200" "without it: aligned"
+# The way out is another one for who is not bound to the device.
+ip -n "$DUT" link add other0 type dummy
+ip -n "$DUT" link set other0 up
+ip -n "$DUT" route add "${UP4[0]}" dev other0
+connects 1 -- "${UP4[0]}" 200 device=rss0
+is "$SEEN" "200 200" "SO_BINDTODEVICE against the routing table: aligned"
+ip -n "$DUT" link del other0
+connects 1 -- "${UP4[0]}" 200 inherited device=rss0 mark=7
+is "$SEEN" "200 200" "both on a socket that came unseen: aligned"
+
+# A policy with another key than the NIC's; then the NIC is given that key.
+key=$(openssl rand -hex 40 | sed 's/../&:/g; s/:$//')
+sed "s/^hash_key.*/hash_key = $key/" "$WORLD_DIR/policy.ini" >"$WORLD_DIR/wrong.ini"
+mkfifo "$WORLD_DIR/batches.in"
+exec 7<>"$WORLD_DIR/batches.in"
+spawn_dut batches taskset -c 1 env LD_PRELOAD="$BUILD/librssshim.so" RSSSHIM_CONF="$WORLD_DIR/wrong.ini" \
+	RSSSHIM_SHIM_LOG_FILE="$WORLD_DIR/trust.log" \
+	sh -c "exec python3 $LIB/batches.py ${UP4[0]} 9000 <$WORLD_DIR/batches.in"
+batch() { # COUNT: leaves how many were aligned in RIGHT
+	local lines
+	lines=$(wc -l <"$WORLD_DIR/batches.log")
+	echo "$1" >&7
+	wait_until 60 eval "((\$(wc -l <$WORLD_DIR/batches.log) > $lines))"
+	RIGHT=$(tail -1 "$WORLD_DIR/batches.log")
+}
+batch 300
+is "$(grep -c 'rss0: .*do not arrive' "$WORLD_DIR/trust.log")" 1 "a wrong key: trust is lost within 300 connects"
+batch 300
+between "$RIGHT" 90 210 "and ports are left to the kernel"
+nic_set key="$key"
+batch 800
+is "$(grep -c 'rss0: .*again' "$WORLD_DIR/trust.log")" 1 "the right key: trust is regained within 800"
+batch 300
+is "$RIGHT" 300 "and all are aligned"
+stop_pid "$SPAWNED"
+exec 7>&-
+
+done_testing

@@ -1,0 +1,16 @@
+"""batches.py ADDRESS PORT: for each number N on its input, N connections one after another; prints how
+many of them arrived on the CPU that this process is pinned to, says the kernel."""
+import os
+import socket
+import sys
+
+SO_INCOMING_CPU = 49
+home = min(os.sched_getaffinity(0))
+for line in sys.stdin:
+    right = 0
+    for _ in range(int(line)):
+        with socket.create_connection((sys.argv[1], int(sys.argv[2]))) as s:
+            s.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            s.recv(100)
+            right += s.getsockopt(socket.SOL_SOCKET, SO_INCOMING_CPU) == home
+    print(right, flush=True)
