@@ -127,9 +127,12 @@ int pinning_lift(void)
 
 	if (cpu < 0)
 		return -1;
-	seats_away(self_tid());
+	/* A vfork child is another thread than its memory says, and need not go back. */
+	bool is_child = self_is_borrowed();
+	if (!is_child)
+		seats_away(self_tid());
 	sys(SYS_sched_setaffinity, 0, sizeof(inherited), &inherited);
-	return cpu;
+	return is_child ? -1 : cpu;
 }
 
 void pinning_restore(int cpu)

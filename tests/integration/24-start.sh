@@ -52,7 +52,7 @@ done
 
 # Only the wrappers and the public interface are exported, and nothing else is needed.
 wrapped=$(tr '\n' ' ' <"$SOURCES/../../shim/calls/calls.def" |
-	grep -oE 'CALL(_FCNTL)?\(([a-z_ ]+, *)?[a-z_0-9]+' | sed 's/.*[( ]//')
+	grep -oE 'CALL(_FCNTL)?\(([a-zA-Z_ *]+, *)?[a-z_0-9]+' | sed 's/.*[( ]//')
 is "$(nm -D --defined-only "$LIB" | awk '$2 ~ /[TDBVW]/ { print $3 }' | grep -vxF "$wrapped" |
 	grep -vE '^(execv|execvp|execl|execlp|execle|closefrom|rssshim_.*)$')" "" \
 	"nothing is exported but wrappers and the public interface"

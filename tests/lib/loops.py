@@ -4,7 +4,7 @@
 
 Starts a helper that waits for nothing, then two threads one after the other that wait for a listener
 each with its own epoll instance. Each, once it waited, starts a thread, a forked child and another
-program. Then the second chooses its own affinity and waits again. Prints a line of JSON: the CPUs
+program in three ways. Then the second chooses its own affinity and waits again. Prints a line of JSON: the CPUs
 of each, as a list.
 """
 import json
@@ -13,6 +13,7 @@ import select
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 
 report = {}
@@ -50,6 +51,23 @@ def executed():
                                      check=True).stdout)
 
 
+def spawned():
+    reading, writing = os.pipe()
+    program = "import os; print(sorted(os.sched_getaffinity(0)))"
+    child = os.posix_spawn(sys.executable, [sys.executable, "-c", program], os.environ,
+                           file_actions=[(os.POSIX_SPAWN_DUP2, writing, 1)])
+    os.waitpid(child, 0)
+    return json.loads(os.read(reading, 4096))
+
+
+def by_system():
+    with tempfile.NamedTemporaryFile() as out:
+        os.system("taskset -cp $$ >" + out.name)
+        text = out.read().decode().split()[-1]
+    return sorted(cpu for part in text.split(",") for cpu in range(
+        int(part.split("-")[0]), int(part.split("-")[-1]) + 1))
+
+
 def loop(name, listener):
     epoll = select.epoll()
     epoll.register(listener, select.EPOLLIN)
@@ -58,6 +76,8 @@ def loop(name, listener):
     in_thread(look, name + " thread")
     report[name + " fork"] = forked()
     report[name + " exec"] = executed()
+    report[name + " posix_spawn"] = spawned()
+    report[name + " system"] = by_system()
     look(name + " afterwards")
     if name == "second":
         os.sched_setaffinity(0, {0})
