@@ -83,6 +83,14 @@ static enum stat_counter counter_of(enum aim aim)
 	return counters[aim];
 }
 
+/* Has the next connect() of the socket leave on that port. -EADDRINUSE: another one may do. */
+static int take_port(int fd, uint16_t port)
+{
+	unsigned most = outgoing_held_most();
+
+	return most ? hold_port(fd, port, most, clock_ms()) : pin_port(fd, port);
+}
+
 /* One port that teaches where it leads, before any that is known to fit: what is known too little
  * of now, all later connects want. False where there is nothing to learn, or the port is taken. */
 static bool try_probe(const struct call *call, const struct way *way, int *result)
@@ -95,22 +103,17 @@ static bool try_probe(const struct call *call, const struct way *way, int *resul
 	uint16_t port = teach_probe(uplink->ifindex, &way->flow, uplink->range.lo, uplink->range.hi,
 				    uplink->learned, clock_ms());
 	if (!port || local_port_reserved(&way->uplinks->local_ports, port) ||
-	    pin_port(call->fd, port))
+	    take_port(call->fd, port))
 		return false;
 	*result = call_real(call);
 	int after = errno;
-	pin_release(call->fd);
-	bool done = *result == 0 || after != EADDRNOTAVAIL;
+	/* What was bound cannot be bound to another port. */
+	bool is_bound = outgoing_held_most();
+	bool done = *result == 0 || after != EADDRNOTAVAIL || is_bound;
+	if (!is_bound)
+		pin_release(call->fd);
 	errno = done ? after : before;
 	return done;
-}
-
-/* Has the next connect() of the socket leave on that port. -EADDRINUSE: another one may do. */
-static int take_port(int fd, uint16_t port)
-{
-	unsigned most = outgoing_held_most();
-
-	return most ? hold_port(fd, port, most, clock_ms()) : pin_port(fd, port);
 }
 
 /* Tries ports until the kernel takes one: CONNECT_STEERED, *result and errno are the
