@@ -23,9 +23,28 @@ static void rps_fill(struct rps_map *rps, const cpu_set_t *cpus)
 		rps->cpu[rps->count++] = (uint16_t)cpu;
 }
 
+/* What RPS would give to an unplugged CPU stays where the queue's interrupt is (get_rps_cpu). */
+static void leave_unplugged(struct nic_view *view, const struct nic_sources *sources)
+{
+	struct path path = path_of("devices/system/cpu/online");
+	const struct arrival *arrival = &view->arrival;
+	cpu_set_t online, there;
+
+	if (procfs_cpu_list(sources->sys, &path, &online) < 0)
+		return;
+	CPU_AND(&there, &view->cpus, &online);
+	if (CPU_EQUAL(&there, &view->cpus))
+		return;
+	view->rps_differs = true;
+	for (unsigned i = 0; i < arrival->queue_count; i++)
+		if (arrival->queue_cpu[i] >= 0)
+			CPU_SET(arrival->queue_cpu[i], &there);
+	view->cpus = there;
+}
+
 /* One mask for all queues is what struct arrival can hold. A mask of one CPU a queue is the same as
  * an interrupt there; anything else makes the CPU depend on the queue and the hash. */
-static void read_rps(struct nic_view *view, int queues)
+static void read_rps(struct nic_view *view, int queues, const struct nic_sources *sources)
 {
 	struct arrival *arrival = &view->arrival;
 	int16_t single[RSS_QUEUES_MAX];
@@ -65,6 +84,7 @@ static void read_rps(struct nic_view *view, int queues)
 		view->rps_differs = unlike;
 		view->cpus = all;
 		rps_fill(&arrival->rps, &first);
+		leave_unplugged(view, sources);
 		return;
 	}
 	for (unsigned i = 0; i < queue && i < arrival->queue_count; i++) {
@@ -135,7 +155,7 @@ void nic_read_steering(struct nic_view *view, const struct nic_sources *sources)
 	path_add(&path, "/queues");
 	/* From /sys on, each file would take twice the time. */
 	queues = procfs_open(sources->sys, &path);
-	read_rps(view, queues);
+	read_rps(view, queues, sources);
 	if (view->kind == NIC_PHYSICAL)
 		read_rfs(view, queues, sources);
 	if (sources->detail)

@@ -121,7 +121,8 @@ struct nic_view {
 	bool rfs;
 	bool accelerated_rfs;
 	bool threaded_napi;
-	bool rps_differs;  /* the receive queues have unlike RPS masks */
+	bool rps_differs;  /* the receive queues have unlike RPS masks, or some CPU of a mask is
+			      unplugged */
 	bool doubtful;     /* this driver is known to report what the device does not do: verify */
 	bool learn;        /* policy: hash = learn */
 	bool settled;      /* policy: hash = toeplitz or none */

@@ -126,6 +126,19 @@ Test(nic_tree, rps_unlike)
 	cr_expect_eq(CPU_COUNT(&view.cpus), 4);
 }
 
+/* The kernel leaves an unplugged CPU's share where the interrupts are. */
+Test(nic_tree, rps_to_an_unplugged_cpu)
+{
+	tree_file(&tree, "0-2\n", "sys/devices/system/cpu/online");
+	rps((const char *[]){"6\n", "6\n", "6\n", "6\n"}, 4);
+	cr_expect_not(view.rps_differs);
+	view.arrival.queue_cpu[0] = 0;
+	rps((const char *[]){"e\n", "e\n", "e\n", "e\n"}, 4);
+	cr_expect(view.rps_differs, "no longer to be told by the hash alone");
+	cr_expect(CPU_ISSET(0, &view.cpus));
+	cr_expect_not(CPU_ISSET(3, &view.cpus));
+}
+
 /* A CPU a queue: as if the interrupt were there. */
 Test(nic_tree, rps_single_cpus)
 {

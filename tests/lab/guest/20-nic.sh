@@ -48,6 +48,13 @@ check "nic: and the four transmit queues" nic_says '.tx_queues == 4 and .tx_cpus
 check "nic: spreads packets, predictably" \
 	nic_says '.spreads and .predictable_ipv4 and .predictable_ipv6'
 
+same_for_nobody() {
+	rssshim nic --json eth0 | jq 'del(.net_rx_softirq_share)' > /tmp/root.json
+	setpriv --reuid=65534 --regid=65534 --clear-groups rssshim nic --json eth0 |
+		jq 'del(.net_rx_softirq_share)' | diff /tmp/root.json - && test -s /tmp/root.json
+}
+check "nic: an unprivileged user is told the same" same_for_nobody
+
 for family in 4 6; do
 	check "predict: 1,000 inbound IPv$family flows" predict_agrees in $family
 	check "predict: 1,000 outbound IPv$family flows" predict_agrees out $family
