@@ -27,6 +27,8 @@ static void print_nic(const struct stat_nic *nic)
 		printf(", %u receive queue%s", nic->queues, nic->queues == 1 ? "" : "s");
 	if (CPU_COUNT(&nic->cpus))
 		printf(", CPUs %s", cpu_set_text(&nic->cpus, cpus, sizeof(cpus)));
+	if (nic->learned)
+		printf(", learned by watching");
 	if (nic->gone)
 		printf(", gone meanwhile");
 	printf("\n    in:  %s%s\n", nic->spreads ? "steered" : "not steered: ",

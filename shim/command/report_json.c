@@ -122,6 +122,7 @@ static void json_nic(const struct stat_memory *copy, unsigned slot)
 		json_string("reason", nic_reason_name(nic->spreads_not));
 	json_predictable(nic, 0);
 	json_predictable(nic, 1);
+	json_bool("learned", nic->learned);
 	json_bool("trusted", !nic->mistrusted);
 	json_number("predicted_right", nic->right);
 	json_number("predicted_wrong", nic->wrong);

@@ -59,7 +59,8 @@ static void print_rate(const struct top_view *view, uint64_t now, uint64_t then)
 		printf("%12.1f", now > then ? (double)(now - then) / seconds : 0);
 }
 
-static void print_section(const struct top_view *view, const struct stat_section_info *section)
+static void print_section(const struct top_view *view, const struct stat_section_info *section,
+			  bool *first)
 {
 	bool any = false;
 
@@ -67,8 +68,10 @@ static void print_section(const struct top_view *view, const struct stat_section
 		if (!view->totals.counter[c] || !stat_is_in(c, section->name))
 			continue;
 		if (!any)
-			printf("%12s%12s  %s\n", "", "", section->title);
+			printf("%12s%12s  %s\n", *first ? "a second" : "", *first ? "in all" : "",
+			       section->title);
 		any = true;
+		*first = false;
 		print_rate(view, view->totals.counter[c], view->last_totals.counter[c]);
 		printf("%12" PRIu64 "  %s: %s\n", view->totals.counter[c], stat_counters[c].key,
 		       stat_counters[c].help);
@@ -83,7 +86,7 @@ static void print_shares(const struct stat_memory *window, enum stat_side side, 
 	stat_judge(&seen, window, side);
 	if (!seen.looked_at)
 		return;
-	printf("  %-9s %s aligned, %s not, %s unpinned, of %" PRIu64 " looked at", what,
+	printf("  %-9s %s aligned, %s not, %s unpinned, of %" PRIu64, what,
 	       report_share(seen.aligned, seen.looked_at, aligned),
 	       report_share(seen.misaligned, seen.looked_at, not ),
 	       report_share(seen.unpinned, seen.looked_at, unpinned), seen.looked_at);
@@ -104,7 +107,7 @@ static void print_window(const struct top_view *view, const struct stat_memory *
 		printf("\nIn the last %.0f s", view->now - view->older_at);
 	else
 		printf("\nSince it was started");
-	printf(", one connection in %u looked at\n", window->every);
+	puts(", of the connections that were looked at");
 	print_shares(window, STAT_ACCEPT, "accepted");
 	print_shares(window, STAT_CONNECT, "made");
 	for (unsigned slot = 0; slot < NIC_MAX; slot++) {
@@ -123,6 +126,8 @@ static void print_window(const struct top_view *view, const struct stat_memory *
 
 void top_view_print(const struct top_view *view, const struct screen *screen)
 {
+	bool first = true;
+
 	if (!view->readable) {
 		printf("%s\n", view->why);
 		return;
@@ -130,9 +135,8 @@ void top_view_print(const struct top_view *view, const struct screen *screen)
 	report_title(&view->app);
 	if (view->ended)
 		puts("has ended: all of its processes are gone");
-	printf("%12s%12s\n", "a second", "in all");
 	for (int s = 0; s < STAT_SECTIONS; s++)
-		print_section(view, &stat_sections[s]);
+		print_section(view, &stat_sections[s], &first);
 	struct stat_memory *window = window_of(view);
 	if (window)
 		print_window(view, window, screen);

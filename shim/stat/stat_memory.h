@@ -63,6 +63,7 @@ struct stat_nic {
 	_Atomic uint32_t ifindex; /* 0: free */
 	char name[IF_NAMESIZE];
 	uint8_t gone, mistrusted; /* bool; mistrusted: predictions for it came out wrong */
+	uint8_t learned;          /* bool: where packets arrive was learned by watching */
 	uint8_t kind, spreads, spreads_not; /* enum nic_kind, bool, enum nic_reason */
 	uint8_t predictable[2], predictable_not[2];
 	uint16_t queues;
@@ -74,9 +75,9 @@ struct stat_nic {
 enum stat_outgoing {
 	STAT_OUTGOING_UNASKED, /* no connect() yet */
 	STAT_OUTGOING_CHOSEN,
-	STAT_OUTGOING_NO_NIC,    /* predictable for none */
-	STAT_OUTGOING_NO_PORTS,  /* [connect] range and ip_local_port_range exclude each other */
-	STAT_OUTGOING_HELD, /* a few at once: no IP_LOCAL_PORT_RANGE */
+	STAT_OUTGOING_NO_NIC,   /* predictable for none */
+	STAT_OUTGOING_NO_PORTS, /* [connect] range and ip_local_port_range exclude each other */
+	STAT_OUTGOING_HELD,     /* a few at once: no IP_LOCAL_PORT_RANGE */
 	STAT_OUTGOINGS
 };
 

@@ -58,6 +58,7 @@ static void describe(struct stat_nic *nic, const struct nic_view *view)
 {
 	memcpy(nic->name, view->name, sizeof(nic->name));
 	nic->kind = (uint8_t)view->kind;
+	nic->learned = view->learned;
 	nic->spreads = view->spreads;
 	nic->spreads_not = (uint8_t)view->spreads_not;
 	nic->queues = view->arrival.queue_count;
