@@ -1,7 +1,7 @@
 /* An echo server that serves each connection on the CPU where its packets arrive: one thread
  * accepts, asks where the handshake was processed, and gives the connection to the worker pinned
- * there. A worker keeps nothing of a connection, so any may serve it: with RSSSHIM_MIGRATE_MODE=epoll
- * a connection whose packets begin to arrive elsewhere goes to the worker there.
+ * there. A worker keeps nothing of a connection, so any may serve it: under the shim with
+ * RSSSHIM_MIGRATE_MODE=epoll, one whose packets begin to arrive elsewhere goes to the worker there.
  *
  *	echo PORT */
 #include "workers.h"

@@ -1,6 +1,5 @@
-/* A proxy's start-up plan: what the NICs do, a pool of threads for each queue, and for connections
- * named on standard input, as "REMOTE-IP PORT LOCAL-IP PORT" lines, the thread that should serve
- *it.
+/* A proxy's start-up plan: what the NIC does, a pool of threads for each queue, and for connections
+ * on standard input, as lines REMOTE-IP PORT LOCAL-IP PORT, the thread that should serve each.
  *
  *	plan [-k THREADS-A-QUEUE] [-c POLICY] NIC */
 #include <arpa/inet.h>
@@ -84,9 +83,8 @@ static int pool_of(const struct rssshim *rss, const struct rssshim_nic *nic,
 
 static unsigned thread_of(int pool)
 {
-	if (pool < 0)
-		return turn++ % (pool_count * threads_each);
-	return (unsigned)pool * threads_each + pools[pool].turn++ % threads_each;
+	return pool < 0 ? turn++ % (pool_count * threads_each)
+			: (unsigned)pool * threads_each + pools[pool].turn++ % threads_each;
 }
 
 static bool read_address(struct sockaddr_storage *out, const char *ip, unsigned port)
@@ -94,8 +92,7 @@ static bool read_address(struct sockaddr_storage *out, const char *ip, unsigned 
 	struct sockaddr_in *in = (struct sockaddr_in *)out;
 	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)out;
 
-	memset(out, 0, sizeof(*out));
-	out->ss_family = strchr(ip, ':') ? AF_INET6 : AF_INET;
+	*out = (struct sockaddr_storage){.ss_family = strchr(ip, ':') ? AF_INET6 : AF_INET};
 	in->sin_port = htons((uint16_t)port); /* both have it in one place */
 	return inet_pton(out->ss_family, ip,
 			 out->ss_family == AF_INET ? (void *)&in->sin_addr
@@ -134,7 +131,11 @@ int main(int argc, char **argv)
 		else if (option == 'c')
 			policy = optarg;
 	}
-	int error = argv[optind] ? rssshim_open(&rss, policy) : -EINVAL;
+	if (optind + 1 != argc) {
+		fprintf(stderr, "usage: plan [-k THREADS-A-QUEUE] [-c POLICY] NIC\n");
+		return 2;
+	}
+	int error = rssshim_open(&rss, policy);
 	if (!error)
 		error = rssshim_nic(rss, if_nametoindex(argv[optind]), &nic);
 	if (error) {

@@ -1,6 +1,6 @@
 /* A TCP proxy with both legs of a connection on one CPU: the worker pinned to the CPU where the
  * client's packets arrive serves it, and the connection to the server leaves from a source port
- *that brings the replies to the same CPU. When one side ends, so does the other.
+ * that brings the replies to the same CPU. When one side ends, so does the other.
  *
  *	proxy PORT SERVER-IPV4 SERVER-PORT [POLICY] */
 #include "workers.h"
@@ -49,8 +49,7 @@ static int connect_to_server(int cpu)
 	return fd < 0 ? connect_from(0) : fd;
 }
 
-/* Read from a leg when nothing of it is left to pass on, write to it when the other has something.
- */
+/* Read from a leg if nothing of it is left to pass on, write to it if the other has something. */
 static void watch(int epoll, int operation, struct leg *leg)
 {
 	struct epoll_event event = {.data.ptr = leg};
