@@ -3,7 +3,6 @@
  *
  *	plan [-k THREADS-A-QUEUE] [-c POLICY] NIC */
 #include <arpa/inet.h>
-#include <errno.h>
 #include <net/if.h>
 #include <rssshim.h>
 #include <stdio.h>
