@@ -50,6 +50,15 @@ told=$("$RSSSHIM" stat "$NGINX_PID" --json | jq .accept_seen.aligned)
 between "$told" $((seen - 5)) $((seen + 5)) "observe: it saw what the observer saw ($told, $seen)"
 is "$("$RSSSHIM" stat "$NGINX_PID" --json | jq '.accept_seen | .looked_at >= 600 and .would_be_aligned >= 600')" \
 	true "observe: says that all of them would be aligned"
+is "$("$RSSSHIM" stat "$NGINX_PID" --json | jq '.nics[] | select(.name == "rss0") | .accepted |
+	.looked_at > 20 and .would_be_aligned == .looked_at')" true "observe: by interface too"
+is "$("$RSSSHIM" stat "$NGINX_PID" --json | jq '[.cpus[] | .accepted | .looked_at == .would_be_aligned] | all')" \
+	true "and by CPU"
+like "$("$RSSSHIM" stat "$NGINX_PID")" 'rss0 +[0-9]+ +[0-9.]+ % +100\.0 %' "and for people"
+in_dut "$BUILD/conns" --to 127.0.0.1:8080 --from 127.0.0.1 --churn 1 --concurrency 4 --request / >/dev/null
+is "$("$RSSSHIM" stat "$NGINX_PID" --json | jq '(.accept_seen | .would_be_aligned < .looked_at) and
+	(.nics[] | select(.name == "lo") | .accepted.looked_at > 0)')" true \
+	"observe: same-host clients are no gain, as they are not steered"
 nginx_down
 
 for wrong in "stat 999999" "off 999999" "off $$" "stat $$"; do
