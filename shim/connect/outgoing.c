@@ -30,7 +30,7 @@ static _Atomic uint32_t epoch; /* process this was made for */
 static struct {
 	uint64_t look_ms;
 	uint32_t generation;
-	uint32_t nics_version, routes_version; /* of the machine, as used here */
+	_Atomic uint32_t nics_version, routes_version; /* of the machine, as used here */
 	bool has_range;                        /* the kernel has IP_LOCAL_PORT_RANGE */
 	struct local_ports local_ports;
 } state;
@@ -118,11 +118,18 @@ static void update(uint64_t now_ms)
 	epoch = self_epoch();
 }
 
+/* Whether somebody else has followed the machine meanwhile. */
+static bool is_current(void)
+{
+	return state.nics_version == machine_nics_version() &&
+	       state.routes_version == machine_routes_version();
+}
+
 struct uplinks *outgoing_uplinks(uint64_t now_ms)
 {
 	struct self_guard guard;
 
-	if (__builtin_expect(epoch == self_epoch() && !machine_is_due(now_ms), 1))
+	if (__builtin_expect(epoch == self_epoch() && !machine_is_due(now_ms) && is_current(), 1))
 		return current;
 	/* A vfork child must not leave its descriptors' numbers in its parent's memory. */
 	if (!runtime_nics() || self_is_borrowed())

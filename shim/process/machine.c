@@ -30,7 +30,7 @@ static struct {
 	uint64_t look_ms;
 	bool links_changed; /* since the last look */
 	bool attended;      /* somebody waits for news */
-	uint32_t nics_version, routes_version;
+	_Atomic uint32_t nics_version, routes_version; /* read by anybody */
 	struct nic_sources sources;
 	struct route_watch news;
 	const struct nic_set *found; /* as the kernel and the policy say */

@@ -31,6 +31,6 @@ const struct nic_set *machine_nics(void);
 /* To look with: the netlink sockets are this process's own. */
 const struct nic_sources *machine_sources(void);
 
-/* Raised when the NICs changed, and when routes, addresses or links did; never 0. */
+/* Raised when the NICs changed, and when routes, addresses or links did; never 0. Need no lock. */
 uint32_t machine_nics_version(void);
 uint32_t machine_routes_version(void);
