@@ -44,6 +44,8 @@ is "$(PKG_CONFIG_PATH=$root/lib/pkgconfig pkg-config --modversion librssshim)" \
 is "$(PKG_CONFIG_PATH=$root/lib/pkgconfig pkg-config --variable=libdir librssshim)" $prefix/lib \
 	"pkg-config names the prefix, not where the tree was put"
 like "$(man -M "$root/share/man" -w 5 rssshim.ini 2>&1)" "^$root/share/man/man5/" "man finds the page"
+ok "the systemd drop-in names the library where it is" \
+	grep -qx "Environment=LD_PRELOAD=$prefix/lib/librssshim.so" "$root/share/doc/librssshim/nginx-rssshim.conf"
 for file in conf/*.ini; do ok "$file is there" cmp "$file" "$root/share/doc/librssshim/$(basename "$file")"; done
 if compgen -G 'include/*.h' >/dev/null; then
 	for file in include/*.h; do ok "$file is there" cmp "$file" "$root/$file"; done
