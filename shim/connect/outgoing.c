@@ -1,6 +1,7 @@
 #include "shim/connect/outgoing.h"
 #include "shim/connect/hold.h"
 #include "shim/connect/pin.h"
+#include "shim/connect/translation.h"
 #include "shim/kernel/log.h"
 #include "shim/kernel/sys.h"
 #include "shim/process/machine.h"
@@ -108,8 +109,10 @@ static void update(uint64_t now_ms)
 	machine_follow(now_ms);
 	if (epoch != self_epoch())
 		begin(now_ms);
-	if (state.routes_version != machine_routes_version())
+	if (state.routes_version != machine_routes_version()) {
 		route_cache_drop(&routes);
+		translation_forget();
+	}
 	state.routes_version = machine_routes_version();
 	if (ports_changed(now_ms) || state.nics_version != machine_nics_version())
 		publish();

@@ -1,5 +1,6 @@
 #include "shim/connect/way.h"
 #include "shim/connect/outgoing.h"
+#include "shim/connect/translation.h"
 #include "shim/kernel/socket.h"
 #include "shim/process/fd_table.h"
 #include <string.h>
@@ -38,6 +39,10 @@ enum way_found way_find(int fd, uint32_t bits, const struct destination *to, str
 	way->uplink = uplink_find(way->uplinks, answer.ifindex);
 	way->flow = to->flow;
 	memcpy(way->flow.local, answer.local, sizeof(way->flow.local));
+	if (translation_known(&way->flow)) {
+		way->uplink = NULL;
+		return WAY_UNPREDICTABLE;
+	}
 	if (!way->uplink || !way->uplink->predictable[flow_family(&way->flow)])
 		return WAY_UNPREDICTABLE;
 	return WAY_FOUND;

@@ -1,6 +1,8 @@
 #include "shim/connect/witness.h"
 #include "shim/connect/established.h"
 #include "shim/connect/outgoing.h"
+#include "shim/connect/translation.h"
+#include "shim/kernel/clock.h"
 #include "shim/kernel/log.h"
 #include "shim/kernel/socket.h"
 #include "shim/learn/teach.h"
@@ -75,6 +77,8 @@ static bool look(int fd, uint32_t bits)
 		      sched_getcpu());
 	int predicted = uplink ? arrival_of(&uplink->arrival, &flow).cpu : -1;
 	if (predicted < 0)
+		return true;
+	if (predicted != seen && translation_explains(&flow, clock_ms()))
 		return true;
 	stat_predicted(uplink->ifindex, predicted == seen);
 	/* Of what was learned the learner is the judge. */

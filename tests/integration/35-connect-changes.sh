@@ -91,7 +91,7 @@ is "$SEEN" "200 200" "SO_MARK that routes by another source address: aligned"
 connects 1 -- "${UP4[0]}" 200
 is "$SEEN" "200 200" "without it: aligned"
 # The way out is another one for who is not bound to the device.
-ip -n "$DUT" link add other0 type dummy
+ip -n "$DUT" link add other0 type veth peer name other1
 ip -n "$DUT" link set other0 up
 ip -n "$DUT" route add "${UP4[0]}" dev other0
 connects 1 -- "${UP4[0]}" 200 device=rss0
@@ -104,6 +104,7 @@ is "$SEEN" "200 200" "both on a socket that came unseen: aligned"
 key=$(openssl rand -hex 40 | sed 's/../&:/g; s/:$//')
 sed "s/^hash_key.*/hash_key = $key/" "$WORLD_DIR/policy.ini" >"$WORLD_DIR/wrong.ini"
 mkfifo "$WORLD_DIR/batches.in"
+: >"$WORLD_DIR/batches.log"
 exec 7<>"$WORLD_DIR/batches.in"
 spawn_dut batches taskset -c 1 env LD_PRELOAD="$BUILD/librssshim.so" RSSSHIM_CONF="$WORLD_DIR/wrong.ini" \
 	RSSSHIM_SHIM_LOG_FILE="$WORLD_DIR/trust.log" \
@@ -126,5 +127,23 @@ batch 300
 is "$RIGHT" 300 "and all are aligned"
 stop_pid "$SPAWNED"
 exec 7>&-
+
+nic_set key="$MICROSOFT_KEY"
+
+# Behind SNAT the NIC hashes another source address: such a destination is left alone, others are not.
+if why=$(in_dut nft add table ip nat 2>&1) && in_dut cat /proc/net/nf_conntrack >/dev/null 2>&1; then
+	in_dut nft 'add chain ip nat post { type nat hook postrouting priority 100; }'
+	in_dut nft add rule ip nat post ip daddr "${UP4[0]}" snat to 10.99.0.9
+	spawn_dut translated taskset -c 1 "${SHIM[@]}" RSSSHIM_SHIM_LOG_FILE="$WORLD_DIR/snat.log" sh -c \
+		"printf '100\n200 ${UP4[1]}\n' | python3 $LIB/batches.py ${UP4[0]} 9000"
+	wait_until 30 bench_gone "$SPAWNED"
+	is "$(grep -c "connections to ${UP4[0]} get another source address" "$WORLD_DIR/snat.log")" 1 \
+		"SNAT: one line says so"
+	is "$(grep -c 'rss0: .*do not arrive' "$WORLD_DIR/snat.log")" 0 "SNAT: the NIC is trusted as before"
+	is "$(tail -1 "$WORLD_DIR/translated.log")" 200 "and another destination by it is aligned"
+	in_dut nft delete table ip nat
+else
+	skip "SNAT" "no connection tracking here: $why"
+fi
 
 done_testing

@@ -1,5 +1,5 @@
-"""batches.py ADDRESS PORT: for each number N on its input, N connections one after another; prints how
-many of them arrived on the CPU that this process is pinned to, says the kernel."""
+"""batches.py ADDRESS PORT: for each line "N [ADDRESS]" of its input, N connections one after another;
+prints how many of them arrived on the CPU that this process is pinned to, says the kernel."""
 import os
 import socket
 import sys
@@ -7,9 +7,10 @@ import sys
 SO_INCOMING_CPU = 49
 home = min(os.sched_getaffinity(0))
 for line in sys.stdin:
+    count, address = (line.split() + [sys.argv[1]])[:2]
     right = 0
-    for _ in range(int(line)):
-        with socket.create_connection((sys.argv[1], int(sys.argv[2]))) as s:
+    for _ in range(int(count)):
+        with socket.create_connection((address, int(sys.argv[2]))) as s:
             s.sendall(b"GET / HTTP/1.1\r\n\r\n")
             s.recv(100)
             right += s.getsockopt(socket.SOL_SOCKET, SO_INCOMING_CPU) == home
