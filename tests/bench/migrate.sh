@@ -3,10 +3,10 @@
 # throughput and latency where the load is uneven. Two servers run all the time, one with and one
 # without; rounds of load take turns between them; printed are medians of the rounds' ratios.
 #
-#	tests/bench/migrate.sh [PAIRS]
+#	tests/bench/migrate.sh [PAIRS [WORD]]: only the loads with that word in their names
 . "$(dirname "$0")/../lib/bench.sh"
 
-PAIRS=${1:-7} SECONDS_EACH=2
+PAIRS=${1:-7} ONLY=${2:-} SECONDS_EACH=2
 why=$(bench_lacks) && { echo "migrate: skipped: $why" && exit 0; }
 world_up clients=4
 world_conf >"$WORLD_DIR/policy.ini"
@@ -64,22 +64,25 @@ paired() {
 	done
 }
 
-server_up 8081 "${PASS[@]}" 8081 "${SHIM[@]}" RSSSHIM_MIGRATE_MODE=off "$WORLD_DIR/serve" \
-	--port 8081 --cpus "0 1" --passed 3
-REMOTE=$SPAWNED
-server_up 8082 "${PASS[@]}" 8082 "${SHIM[@]}" "$WORLD_DIR/serve" --port 8082 --cpus "0 1" --passed 3
-HANDED=$SPAWNED
-echo "Hand-over of accepted connections, $PAIRS pairs: CPU time of server and receive threads an exchange"
-printf '%-24s %12s %12s %8s  %s\n' "exchanges a connection" remote "handed over" ratio spread
-for exchanges in 1 2 4 16 64; do
-	without() { exchange 8081 "$REMOTE" $exchanges; }
-	with() { exchange 8082 "$HANDED" $exchanges; }
-	paired without with
-	printf '%-24s %9d ns %9d ns %8.3f  %s\n' $exchanges "$(column '$1')" "$(column '$2')" \
-		"$(column '$2 / $1')" "$(spread '$2 / $1')"
-done
-stop_pid "$REMOTE"
-stop_pid "$HANDED"
+hand_over() {
+	server_up 8081 "${PASS[@]}" 8081 "${SHIM[@]}" RSSSHIM_MIGRATE_MODE=off "$WORLD_DIR/serve" \
+		--port 8081 --cpus "0 1" --passed 3
+	REMOTE=$SPAWNED
+	server_up 8082 "${PASS[@]}" 8082 "${SHIM[@]}" "$WORLD_DIR/serve" --port 8082 --cpus "0 1" --passed 3
+	HANDED=$SPAWNED
+	echo "Hand-over of accepted connections, $PAIRS pairs: CPU time of server and receive threads an exchange"
+	printf '%-24s %12s %12s %8s  %s\n' "exchanges a connection" remote "handed over" ratio spread
+	for exchanges in 1 2 4 16 64; do
+		without() { exchange 8081 "$REMOTE" $exchanges; }
+		with() { exchange 8082 "$HANDED" $exchanges; }
+		paired without with
+		printf '%-24s %9d ns %9d ns %8.3f  %s\n' $exchanges "$(column '$1')" "$(column '$2')" \
+			"$(column '$2 / $1')" "$(spread '$2 / $1')"
+	done
+	stop_pid "$REMOTE"
+	stop_pid "$HANDED"
+}
+[[ "hand-over" == *"$ONLY"* ]] && hand_over
 
 # --- stealing ---------------------------------------------------------------------------------
 
@@ -117,6 +120,7 @@ echo
 echo "[balance] steal = 5, $PAIRS pairs, 64 clients, a connection a request; ratio: with / without the shim"
 printf '%-28s %12s %10s %22s %10s\n' load requests/s ratio "p99 (without, with)" ratio
 for shape in "even" "a skewed table, 7 to 1" "one hot flow group" "a worker stuck for a second"; do
+	[[ $shape == *"$ONLY"* ]] || continue
 	STUCK=
 	case $shape in
 	even) nic_set table="equal 2" ;;
