@@ -30,6 +30,4 @@ $(BUILD)/pool-within: tests/tools/pool.c $(call obj,$(CALLS_SRC)) $(BUILD)/core.
 .PHONY: sanitized asan-pool tsan-pool
 sanitized: asan-pool tsan-pool
 asan-pool tsan-pool: %-pool:
-	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/$* \
-		CFLAGS="-O1 -g -fno-omit-frame-pointer $(SANITIZE_FLAGS_$*)" \
-		LDFLAGS="$(LDFLAGS) $(SANITIZE_FLAGS_$*)" $(BUILD)/$*/pool-within
+	@$(call SANITIZE_MAKE,$*) $(BUILD)/$*/pool-within
