@@ -3,6 +3,7 @@
 #include "shim/connect/uplink.h"
 #include "shim/kernel/log.h"
 #include "shim/kernel/sys.h"
+#include "shim/learn/teach.h"
 #include "shim/policy/start.h"
 #include "shim/process/own_fd.h"
 #include <errno.h>
@@ -75,14 +76,19 @@ static void close_sources(struct rssshim *rss)
 
 static void look(struct rssshim *rss, struct view *view)
 {
-	if (nic_scan(&view->nics, &rss->policy, &rss->sources) < 0)
-		view->nics.count = 0;
+	if (nic_scan(&view->found, &rss->policy, &rss->sources) < 0)
+		view->found.count = 0;
+	rss->edition = teach_edition();
+	view->nics.count = view->found.count;
+	view->nics.missed = view->found.missed;
 	view->local_ports = rss->local_ports;
 	if (!uplinks_range(&rss->local_ports, &rss->policy.connect_range, &view->lo, &view->hi))
 		view->lo = view->hi = 0;
 	for (unsigned i = 0; i < view->nics.count; i++) {
-		const struct nic_view *nic = &view->nics.view[i];
+		struct nic_view *nic = &view->nics.view[i];
 
+		*nic = view->found.view[i];
+		nic_learn(nic, &rss->learned);
 		view->index[i] = nic->ifindex;
 		if (nic->predictable[FLOW_IPV4] || nic->predictable[FLOW_IPV6])
 			ports_init(&view->ports[i], &nic->arrival);
@@ -168,8 +174,8 @@ static bool anything_changed(struct rssshim *rss)
 	bool rss_settings = route_changed(rss->news.ethtool);
 	bool ports = ports_changed(rss);
 
-	return routes || rss_settings || ports ||
-	       nic_watch_changed(&rss->watch, &view->nics, &rss->policy, &rss->sources);
+	return routes || rss_settings || ports || rss->edition != teach_edition() ||
+	       nic_watch_changed(&rss->watch, &view->found, &rss->policy, &rss->sources);
 }
 
 API int rssshim_refresh(struct rssshim *rss)

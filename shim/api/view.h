@@ -3,6 +3,7 @@
 #include "shim/connect/local_ports.h"
 #include "shim/decide/ports.h"
 #include "shim/kernel/route.h"
+#include "shim/learn/nic_learn.h"
 #include "shim/nic/nic_sources.h"
 #include "shim/nic/nic_view.h"
 #include "shim/nic/nic_watch.h"
@@ -11,7 +12,8 @@
 #include <stdatomic.h>
 
 struct view {
-	struct nic_set nics;
+	struct nic_set found;    /* as the kernel and the policy say */
+	struct nic_set nics;     /* with what this application has learned */
 	uint32_t index[NIC_MAX]; /* of each, side by side: the views themselves are far apart */
 	struct local_ports local_ports;
 	uint16_t lo, hi;             /* 0: policy and host have no port in common */
@@ -35,6 +37,8 @@ struct rssshim {
 	struct nic_sources sources;
 	struct route_watch news;
 	struct nic_watch watch;
+	struct learned learned; /* one at a time */
+	uint32_t edition;       /* of what was learned, as in the present view */
 	struct local_ports local_ports;
 };
 

@@ -1,8 +1,8 @@
 #include "shim/process/machine.h"
-#include "shim/decide/learner.h"
 #include "shim/kernel/netlink.h"
 #include "shim/kernel/route.h"
 #include "shim/kernel/sys.h"
+#include "shim/learn/nic_learn.h"
 #include "shim/learn/teach.h"
 #include "shim/nic/nic_watch.h"
 #include "shim/process/own_fd.h"
@@ -28,14 +28,15 @@ static _Atomic uint64_t edition_ms;
 /* Changes under self_lock() only. */
 static struct {
 	uint64_t look_ms;
-	bool links_changed; /* since the last look */
-	bool attended;      /* somebody waits for news */
+	bool links_changed;                            /* since the last look */
+	bool attended;                                 /* somebody waits for news */
 	_Atomic uint32_t nics_version, routes_version; /* read by anybody */
 	struct nic_sources sources;
 	struct route_watch news;
 	const struct nic_set *found; /* as the kernel and the policy say */
 	const struct nic_set *nics;  /* with what was learned */
 	struct nic_set looked_at, told[2];
+	struct learned learned; /* one at a time */
 	struct nic_watch watch;
 } machine;
 
@@ -89,23 +90,6 @@ static void begin(uint64_t now_ms)
 	epoch = self_epoch();
 }
 
-/* What is reported holds until it is seen not to; what nobody tells may have been learned. */
-static void apply_learned(struct nic_view *view)
-{
-	static struct learned learned;
-
-	if (!view->learnable) {
-		uint64_t disproved = teach_disproved(view->ifindex);
-
-		if (!view->may_learn || !disproved ||
-		    disproved != arrival_fingerprint(&view->arrival))
-			return;
-		view->learnable = view->disproved = true;
-	}
-	if (teach_learned(view->ifindex, &learned))
-		nic_apply_learned(view, &learned);
-}
-
 static void tell(void)
 {
 	struct nic_set *next = &machine.told[machine.nics == &machine.told[0]];
@@ -116,7 +100,7 @@ static void tell(void)
 	next->count = found->count;
 	memcpy(next->view, found->view, found->count * sizeof(found->view[0]));
 	for (unsigned i = 0; i < next->count; i++)
-		apply_learned(&next->view[i]);
+		nic_learn(&next->view[i], &machine.learned);
 	machine.nics = next;
 	machine.nics_version++;
 	stat_set_nics(next, &runtime_topology()->online);

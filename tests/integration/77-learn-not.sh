@@ -54,7 +54,7 @@ both_aligned() { # NAME COUNT
 }
 
 # --- sprayed at random over the queues: no function of the flow
-world spray=yes
+world spray=flow
 proxy
 sessions "sprayed" 1500
 is "$(said 'cannot be learned')" 1 "sprayed: said, and once"

@@ -1,0 +1,21 @@
+#include "shim/learn/nic_learn.h"
+#include "shim/learn/teach.h"
+
+static bool is_disproved(const struct nic_view *view)
+{
+	uint64_t disproved = view->may_learn ? teach_disproved(view->ifindex) : 0;
+
+	/* Of what was reported then: when that changes, it is believed again. */
+	return disproved && disproved == arrival_fingerprint(&view->arrival);
+}
+
+void nic_learn(struct nic_view *view, struct learned *room)
+{
+	if (!view->learnable) {
+		if (!is_disproved(view))
+			return;
+		view->learnable = view->disproved = true;
+	}
+	if (teach_learned(view->ifindex, room))
+		nic_apply_learned(view, room);
+}
