@@ -31,6 +31,7 @@ class Client:
     def __init__(self):
         self.held = []
         self.busy = []
+        self.loading = False
         self.requests = 0
         self.errors = collections.Counter()
 
@@ -93,8 +94,8 @@ class Client:
         return {}
 
     async def load(self, to, port, path, clients):
-        async def ask_for_ever(source):
-            while True:
+        async def keep_asking(source):
+            while self.loading:
                 try:
                     writer, (_, _, status, _) = await self.one(to, port, path, source, False)
                     writer.close()
@@ -107,13 +108,14 @@ class Client:
 
         sources = self.sources(to)
         self.requests, self.errors = 0, collections.Counter()
-        self.busy = [asyncio.create_task(ask_for_ever(sources[n % len(sources)]))
+        self.loading = True
+        self.busy = [asyncio.create_task(keep_asking(sources[n % len(sources)]))
                      for n in range(clients)]
         return {}
 
     async def stop(self):
-        for task in self.busy:
-            task.cancel()
+        # Not cancelled: wait_for() of this Python now and then loses a cancellation.
+        self.loading = False
         await asyncio.gather(*self.busy, return_exceptions=True)
         self.busy = []
         return {"requests": self.requests, "errors": self.errors}

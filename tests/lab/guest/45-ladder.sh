@@ -9,23 +9,28 @@ says() { # TEXT: once for each listener
 	cat /tmp/rssshim.log
 	test "$(grep -c "$1" /tmp/rssshim.log)" = "$(wc -l < /tmp/rssshim.log)" && test -s /tmp/rssshim.log
 }
-refused() { # WORD
+refused() { # WORD...: what that kernel refuses
 	: > /tmp/rssshim.log
 	chmod 666 /tmp/rssshim.log
-	nginx_up refuse "$1" -- $SHIMMED RSSSHIM_SHIM_LOG_FILE=/tmp/rssshim.log
+	nginx_up refuse "$@" -- $SHIMMED RSSSHIM_SHIM_LOG_FILE=/tmp/rssshim.log
 }
 serves() { # LEG JUDGE PATH
 	batch 4 500 "$3" && "$2" "$1" 500
 }
 
+# Mainline heeds it from 6.2 on, Debian's 6.1 by now, too.
 heeded=$(rss incoming)
-echo "# SO_INCOMING_CPU is heeded among listeners that share a port: $heeded"
-check "nginx starts, the program of a group refused" refused cbpf
 if [ "$heeded" = yes ]; then
+	check "nginx starts, the program of a group refused" refused cbpf
 	check "the log: SO_INCOMING_CPU steers" says "SO_INCOMING_CPU steers"
+	check "500 connections, all aligned" serves accepted all_aligned /
+	nginx_down
+	check "nginx starts, SO_INCOMING_CPU refused, too" refused cbpf incoming-cpu
 else
-	check "the log: handed over, not left to SO_INCOMING_CPU" says "are handed over"
+	skip "SO_INCOMING_CPU steers" "this kernel does not heed it"
+	check "nginx starts, the program of a group refused" refused cbpf
 fi
+check "the log: what waits is handed over" says "are handed over"
 check "500 connections, all aligned" serves accepted all_aligned /
 nginx_down
 
