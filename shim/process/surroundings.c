@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 #define KEPT_BYTES 32768
 #define INHERIT    "RSSSHIM_INHERIT="
@@ -52,7 +53,8 @@ void surroundings_start(char **environment)
 	own_path[length > 0 ? length : 0] = '\0';
 	for (char **from = environment; from && *from; from++) {
 		if (starts_with(*from, INHERIT)) {
-			const char *copy = keep_text(*from);
+			/* Who starts a set-id program must not choose its descriptors. */
+			const char *copy = getauxval(AT_SECURE) ? NULL : keep_text(*from);
 			inherited = copy ? copy + strlen(INHERIT) : NULL;
 			continue;
 		}

@@ -146,6 +146,14 @@ if [ "$(id -u)" = 0 ] && unshare -m mount -t tmpfs none /etc 2>/dev/null; then
 	cp null privileged && chmod u+s privileged
 	like "$(in_own_etc ./null)" 'RSSSHIM_WHAT: unknown variable' "started by nobody, the environment counts"
 	is "$(in_own_etc ./privileged)" "" "a set-id program takes nothing from the environment"
+	# What is named as handed on over exec is taken: closed, where it is no such thing.
+	printf '%s\n' '#include <fcntl.h>' '#include <stdio.h>' \
+		'int main(void) { puts(fcntl(9, F_GETFD) < 0 ? "taken" : "left"); }' >taker.c
+	gcc -o taker taker.c && cp taker privileged-taker && chmod u+s privileged-taker
+	is "$(RSSSHIM_INHERIT=9:-1 in_own_etc ./taker 2>/dev/null 9<taker.c | tail -1)" taken \
+		"what was handed on over exec is taken"
+	is "$(RSSSHIM_INHERIT=9:-1 in_own_etc ./privileged-taker 2>/dev/null 9<taker.c | tail -1)" left \
+		"but not by a set-id program"
 else
 	skip "a set-id program takes nothing from the environment" "needs the right to mount"
 fi
