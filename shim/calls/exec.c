@@ -4,12 +4,12 @@
 #include "shim/connect/late_port.h"
 #include "shim/group/carry.h"
 #include "shim/process/pinning.h"
+#include "shim/process/program.h"
 #include "shim/process/runtime.h"
 #include "shim/process/surroundings.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* Entries of an environment or arguments that are copied, on the stack: this may be a vfork child,
@@ -24,37 +24,27 @@ struct request {
 	char *const *envp;
 };
 
-/* Such a program ignores LD_PRELOAD, so nothing must go along. */
-static bool is_set_id(const char *path)
-{
-	struct stat status;
-
-	return !stat(path, &status) && status.st_mode & (S_ISUID | S_ISGID);
-}
-
 static int execute_carrying(const struct request *request)
 {
 	char *environment[ENTRIES_MAX + 1];
 	char inherit[CARRY_TEXT_MAX];
 	char *const *envp = request->envp;
-	int before = errno, count;
+	int before = errno, count = -1;
 
 	late_port_settle_all();
 	bool same = runtime_on() && surroundings_is_own_program(request->path);
 
-	if (same) {
+	if (runtime_on() && (same || surroundings_preloads(envp)))
 		count = surroundings_restore(envp, environment, ENTRIES_MAX);
-		envp = count < 0 ? envp : environment;
-	}
-	if (!runtime_on() || !surroundings_preloads(envp) || is_set_id(request->path)) {
+	if (same && count >= 0)
+		envp = environment;
+	/* Nothing goes along where the next program would not know what it is. */
+	if (count < 0 || !surroundings_preloads(envp) || !program_preloads(request->path)) {
 		errno = before;
 		return request->real(request->path, request->argv, envp);
 	}
 	struct carried carried = carry_out(same);
-	if (carry_text(carried, inherit) &&
-	    (envp == environment || surroundings_restore(envp, environment, ENTRIES_MAX) >= 0)) {
-		for (count = 0; environment[count]; count++)
-			;
+	if (carry_text(carried, inherit)) {
 		environment[count++] = inherit;
 		environment[count] = NULL;
 		envp = environment;

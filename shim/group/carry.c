@@ -74,6 +74,7 @@ struct carried carry_out(bool same)
 				  .learned = same ? teach_descriptor() : -1};
 
 	fd_for_each(FD_LISTENER, carry_one, &carried);
+	sys(SYS_fcntl, carried.manifest, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
 	set_close_on_exec(carried.counters, false);
 	set_close_on_exec(carried.learned, false);
 	return carried;
@@ -173,17 +174,23 @@ static int number_of(char *const *environment, const char *name)
 	return 0;
 }
 
-static void take_memory(int fd, bool wanted, void (*inherit)(int fd))
+/* The variable may have come by way of a program that knows nothing of it and has closed what it
+ * names: then the numbers stand for something else. */
+static bool take_memory(int fd, bool wanted, void (*inherit)(int fd))
 {
+	if (!shared_memory_is_sealed(fd))
+		return false;
 	if (wanted)
 		inherit(fd);
-	else if (fd >= 0)
+	else
 		sys(SYS_close, fd);
+	return true;
 }
 
 void carry_in(const char *inherited, char *const *environment)
 {
 	int passed = 0, manifest = -1;
+	bool told = false;
 
 	if (inherited) {
 		const char *counters = strchr(inherited, ':');
@@ -191,17 +198,18 @@ void carry_in(const char *inherited, char *const *environment)
 
 		manifest = atoi(inherited);
 		if (counters)
-			take_memory(atoi(counters + 1), runtime_counts(), stat_inherit);
+			told |= take_memory(atoi(counters + 1), runtime_counts(), stat_inherit);
 		if (learned)
-			take_memory(atoi(learned + 1), runtime_on(), teach_inherit);
+			told |= take_memory(atoi(learned + 1), runtime_on(), teach_inherit);
+		told |= shared_memory_is_sealed(manifest);
 	}
 	if (number_of(environment, "LISTEN_PID") == self_pid())
 		passed = number_of(environment, "LISTEN_FDS");
-	if (!inherited && passed <= 0)
+	if (!told && passed <= 0)
 		return;
 	if (runtime_on())
 		runtime_discover();
-	if (manifest >= 0)
+	if (shared_memory_is_sealed(manifest))
 		take_all(manifest);
 	for (int fd = FIRST_PASSED; runtime_on() && fd < FIRST_PASSED + passed; fd++)
 		listener_of(fd);

@@ -45,12 +45,18 @@ int shared_memory_make(const char *name, size_t size, void **at)
 	return (int)ret;
 }
 
-int shared_memory_map(int fd, size_t size, void **at)
+bool shared_memory_is_sealed(int fd)
 {
 	long seals = sys(SYS_fcntl, fd, F_GET_SEALS);
+
+	return seals >= 0 && seals & F_SEAL_SHRINK;
+}
+
+int shared_memory_map(int fd, size_t size, void **at)
+{
 	struct stat status;
 
-	if (seals < 0 || !(seals & F_SEAL_SHRINK) || sys(SYS_fstat, fd, &status) < 0 ||
+	if (!shared_memory_is_sealed(fd) || sys(SYS_fstat, fd, &status) < 0 ||
 	    status.st_size != (off_t)size)
 		return -EPROTO;
 	return map(fd, size, at);

@@ -1,10 +1,15 @@
 /* Memory that processes share by a descriptor. */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Makes size zeroed bytes, mapped at *at, whose size nobody can change any more. Returns the
  * descriptor, close-on-exec, or -errno. name: what /proc/PID/fd shows. */
 int shared_memory_make(const char *name, size_t size, void **at);
+
+/* Whether a descriptor is of memory that nobody can shrink: made so by this library, in all
+ * likelihood, and not what else came to have its number. */
+bool shared_memory_is_sealed(int fd);
 
 /* Maps what another process made so, at *at; anything else, of another size too, is -EPROTO. */
 int shared_memory_map(int fd, size_t size, void **at);
