@@ -3,6 +3,7 @@
 #include "shim/connect/pin.h"
 #include "shim/connect/translation.h"
 #include "shim/kernel/log.h"
+#include "shim/kernel/random.h"
 #include "shim/kernel/sys.h"
 #include "shim/process/machine.h"
 #include "shim/process/runtime.h"
@@ -38,9 +39,9 @@ static struct {
 
 static void begin_pick(void)
 {
-	uint8_t secret[16] = {0};
+	uint8_t secret[RANDOM_SECRET];
 
-	sys(SYS_getrandom, secret, sizeof(secret), 0);
+	random_secret(secret);
 	port_pick_init(&pick, secret);
 }
 
