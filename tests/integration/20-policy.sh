@@ -136,11 +136,11 @@ is "$(RSSSHIM_WHAT=1 RSSSHIM_DISABLE=1 LD_PRELOAD=$library ./null 2>&1)" "" "dis
 is "$(RSSSHIM_CONF=my.ini LD_PRELOAD=$library ./null 2>&1)" "" "nothing wrong: not a word"
 
 # A set-id program loads it only from /etc/ld.so.preload: in a mount namespace with an /etc of its own.
-in_own_etc() { # PROGRAM: as nobody, with a variable that is none
+in_own_etc() { # PROGRAM [VARIABLE=VALUE]: as nobody, with a variable that is none
 	# shellcheck disable=SC2016
 	unshare -m sh -c 'mount -t tmpfs none /etc && echo "$1/lib/librssshim.so" >/etc/ld.so.preload &&
 		exec setpriv --reuid 65534 --regid 65534 --clear-groups \
-			env RSSSHIM_WHAT=1 RSSSHIM_CONF="$1/bad.ini" "$2"' - "$dir" "$1" 2>&1
+			env RSSSHIM_WHAT=1 RSSSHIM_CONF="$1/bad.ini" $3 "$2"' - "$dir" "$@" 2>&1
 }
 if [ "$(id -u)" = 0 ] && unshare -m mount -t tmpfs none /etc 2>/dev/null; then
 	cp null privileged && chmod u+s privileged
@@ -150,9 +150,9 @@ if [ "$(id -u)" = 0 ] && unshare -m mount -t tmpfs none /etc 2>/dev/null; then
 	printf '%s\n' '#include <fcntl.h>' '#include <stdio.h>' \
 		'int main(void) { puts(fcntl(9, F_GETFD) < 0 ? "taken" : "left"); }' >taker.c
 	gcc -o taker taker.c && cp taker privileged-taker && chmod u+s privileged-taker
-	is "$(RSSSHIM_INHERIT=9:-1 in_own_etc ./taker 2>/dev/null 9<taker.c | tail -1)" taken \
+	is "$(in_own_etc ./taker RSSSHIM_INHERIT=9:-1 9<taker.c | tail -1)" taken \
 		"what was handed on over exec is taken"
-	is "$(RSSSHIM_INHERIT=9:-1 in_own_etc ./privileged-taker 2>/dev/null 9<taker.c | tail -1)" left \
+	is "$(in_own_etc ./privileged-taker RSSSHIM_INHERIT=9:-1 9<taker.c | tail -1)" left \
 		"but not by a set-id program"
 else
 	skip "a set-id program takes nothing from the environment" "needs the right to mount"
