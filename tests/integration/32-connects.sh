@@ -52,7 +52,7 @@ for _ in $(seq 20); do
 		"http://${UP4[0]}:9000/")
 	want=$("$BUILD/rssshim" predict --nic rss0 --conf "$WORLD_DIR/policy.ini" \
 		--remote "${UP4[0]}:9000" --local "$DUT4:$cpu" --json | jq .cpu)
-	[ "$want" = 1 ] || wrong=$((wrong + 1))
+	[ "$want" = 1 ] || { wrong=$((wrong + 1)) && diag "port ${cpu:-none}: CPU ${want:-not predicted}"; }
 done
 is "$wrong" 0 "curl: twenty times on a port whose replies come to its CPU"
 

@@ -36,6 +36,6 @@ nginx_down
 
 check "nginx starts, IP_LOCAL_PORT_RANGE refused" refused port-range
 check "500 proxied sessions, accepted legs all aligned" serves accepted all_aligned /4/hold
-check "upstream legs by chance" by_chance upstream 500
-check "the log: ports are left to the kernel" says "no IP_LOCAL_PORT_RANGE"
+check "upstream legs all aligned: fewer than may be bound at once" all_aligned upstream 500
+check "the log: ports are bound" says "no IP_LOCAL_PORT_RANGE"
 nginx_down
