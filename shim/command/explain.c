@@ -10,10 +10,8 @@ bool explain_outgoing(const struct stat_memory *copy, const char **text)
 		[STAT_OUTGOING_UNASKED] = "it made no connection yet",
 		[STAT_OUTGOING_CHOSEN] = "source ports are chosen",
 		[STAT_OUTGOING_NO_NIC] = "there is no interface that they can be chosen for",
-		[STAT_OUTGOING_NO_PORTS] =
-			"[connect] range has nothing in common with ip_local_port_range",
-		[STAT_OUTGOING_HELD] = "source ports are bound, a small part of the range at once: "
-				       "this kernel has no IP_LOCAL_PORT_RANGE (Linux 6.3)",
+		[STAT_OUTGOING_NO_PORTS] = "[connect] range leaves no port of ip_local_port_range",
+		[STAT_OUTGOING_HELD] = "source ports are bound, few at once (Linux before 6.3)",
 	};
 
 	*text = texts[copy->outgoing];

@@ -49,7 +49,7 @@ void explain_json(const struct application *app)
 	policy_visit(&app->copy->policy, json_option, NULL);
 	json_close(']');
 	report_json_nics(app->copy);
-	report_json_listeners(app->copy);
+	report_json_listeners(app);
 	json_open("outgoing", '{');
 	json_bool("steered", chosen);
 	json_string(chosen ? "way" : "reason", text);

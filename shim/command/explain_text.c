@@ -1,4 +1,5 @@
 #include "shim/command/explain.h"
+#include "shim/command/listening.h"
 #include "shim/command/nic.h"
 #include "shim/command/policy_table.h"
 #include "shim/command/report.h"
@@ -45,8 +46,9 @@ static void print_nic(const struct stat_nic *nic)
 		       nic->right + nic->wrong);
 }
 
-static void print_listeners(const struct stat_memory *copy)
+static void print_listeners(const struct application *app)
 {
+	const struct stat_memory *copy = app->copy;
 	char address[REPORT_ADDRESS_MAX];
 	bool any = false;
 
@@ -58,7 +60,9 @@ static void print_listeners(const struct stat_memory *copy)
 			continue;
 		any = true;
 		report_address(listener, address, sizeof(address));
-		if (listener->members)
+		if (!listener_is_open(app->root, listener))
+			printf("  %s: closed meanwhile\n", address);
+		else if (listener->members)
 			printf("  %s: steered, %u member sockets: %s\n", address, listener->members,
 			       listener->reason);
 		else
@@ -125,7 +129,7 @@ void explain_text(const struct application *app)
 	for (unsigned i = 0; i < NIC_MAX; i++)
 		if (copy->nic[i].ifindex)
 			print_nic(&copy->nic[i]);
-	print_listeners(copy);
+	print_listeners(app);
 	print_outgoing(copy);
 	print_threads(app);
 }

@@ -22,4 +22,4 @@ void report_address(const struct stat_listener *listener, char *out, size_t size
 void report_json(const struct application *app);
 void report_json_title(const struct application *app);
 void report_json_nics(const struct stat_memory *copy);
-void report_json_listeners(const struct stat_memory *copy);
+void report_json_listeners(const struct application *app);

@@ -1,5 +1,6 @@
 /* What an application did, for programs: rssshim stat --json. */
 #include "shim/command/json.h"
+#include "shim/command/listening.h"
 #include "shim/command/nic.h"
 #include "shim/command/report.h"
 #include "shim/nic/nic_view.h"
@@ -56,8 +57,9 @@ static void json_table(const char *key, const struct stat_row *table)
 	json_close(']');
 }
 
-void report_json_listeners(const struct stat_memory *copy)
+void report_json_listeners(const struct application *app)
 {
+	const struct stat_memory *copy = app->copy;
 	char address[REPORT_ADDRESS_MAX];
 
 	json_open("listeners", '[');
@@ -68,6 +70,7 @@ void report_json_listeners(const struct stat_memory *copy)
 		report_address(listener, address, sizeof(address));
 		json_open(NULL, '{');
 		json_string("address", address);
+		json_bool("open", listener_is_open(app->root, listener));
 		json_bool("steered", listener->members);
 		json_number("members", listener->members);
 		json_string(listener->members ? "way" : "reason", listener->reason);
@@ -177,6 +180,6 @@ void report_json(const struct application *app)
 	json_table("connect_arrivals", app->copy->table[STAT_CONNECT]);
 	json_cpus(app->copy);
 	report_json_nics(app->copy);
-	report_json_listeners(app->copy);
+	report_json_listeners(app);
 	json_close('}');
 }

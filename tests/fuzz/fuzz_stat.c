@@ -4,6 +4,7 @@
 #include "shim/command/heat.h"
 #include "shim/command/policy_table.h"
 #include "shim/command/report.h"
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,7 +52,7 @@ static void show(void)
 	static struct heat heat;
 	static pid_t pids[] = {1, 2};
 	struct heat_style style = {.width = 80, .color = true};
-	struct application app = {.pids = pids, .count = 2, .root = 1, .copy = &memory};
+	struct application app = {.pids = pids, .count = 2, .root = INT_MAX, .copy = &memory};
 	struct stat_totals totals;
 
 	stat_sum(&totals, &memory);

@@ -57,6 +57,13 @@ is "$("$RSSSHIM" explain "$NGINX_PID" --json | jq -c '[.outgoing.steered,
 	([.threads[] | select(.accepted > 0) | .at_home] | unique),
 	([.policy[] | select(.key == "connect.tries") | .value])]')" '[true,[true],["9"]]' "explain --json"
 
+is "$(stat '[.listeners[] | [.address, .open]]')" '[["0.0.0.0:8080",true],["[::]:8080",true]]' "the listeners are open"
+sed -i 's/listen \[::\]:8080[^;]*;//' "$WORLD_DIR/nginx.conf"
+in_dut nginx -c "$WORLD_DIR/nginx.conf" -s reload 2>/dev/null
+closed() { [ "$(stat '[.listeners[] | select(.open) | .address]')" = '["0.0.0.0:8080"]' ]; }
+ok "a listener that a reload closed is said to be closed" wait_until 10 closed
+like "$("$RSSSHIM" explain "$NGINX_PID")" '\[::\]:8080: closed meanwhile' "by explain, too"
+
 # --- the NICs change
 in_dut ip link add late0 type veth peer name late1
 for _ in {1..60}; do
