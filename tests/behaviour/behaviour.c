@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -405,6 +406,26 @@ pid_t client_later(enum way way, int port, int after_ms)
 			pause();
 	}
 	return pid;
+}
+
+pid_t clients(int port, int count)
+{
+	const struct itimerval none = {0};
+	pid_t pid = fork();
+
+	NEED(pid >= 0);
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	setitimer(ITIMER_REAL, &none, NULL);
+	for (int i = 0; i < count; i++) {
+		char byte;
+		int fd = client((enum way)(i % WAYS), port);
+		if (fd < 0 || recv(fd, &byte, 1, 0) != 1 || recv(fd, &byte, 1, 0) != 0)
+			_exit(1);
+		gone(fd);
+	}
+	_exit(0);
 }
 
 void end_child(pid_t pid)

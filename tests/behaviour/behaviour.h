@@ -87,6 +87,9 @@ void on_signal(int signal, void (*handler)(int), bool restart);
 pid_t signal_later(int signal, int after_ms);
 /* A client after a while, from another process, which holds it until killed. */
 pid_t client_later(enum way way, int port, int after_ms);
+/* So many clients one after another, on all ways, from another process: its exit status is 0 if
+ * each was sent a byte and then the end. */
+pid_t clients(int port, int count);
 void end_child(pid_t pid);
 /* Status of a child, 0 if it exited so. */
 int exit_of(pid_t pid);

@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
 #include <sys/time.h>
 
 #define CONNECTIONS 600
@@ -71,26 +70,6 @@ static void storm(int signal)
 	errno = before;
 }
 
-static pid_t clients(void)
-{
-	pid_t pid = fork();
-
-	NEED(pid >= 0);
-	if (pid)
-		return pid;
-	struct itimerval none = {0};
-	setitimer(ITIMER_REAL, &none, NULL);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (int i = 0; i < CONNECTIONS; i++) {
-		char byte;
-		int fd = client((enum way)(i % WAYS), port);
-		if (fd < 0 || recv(fd, &byte, 1, 0) != 1 || recv(fd, &byte, 1, 0) != 0)
-			_exit(1);
-		gone(fd);
-	}
-	_exit(0);
-}
-
 void behaviour(void)
 {
 	struct itimerval often = {.it_interval = {.tv_usec = 300}, .it_value = {.tv_usec = 300}};
@@ -102,7 +81,7 @@ void behaviour(void)
 	port = port_of(listener);
 	epfd = epoll_create1(0);
 	CHECK(!epoll_ctl(epfd, EPOLL_CTL_ADD, listener, &event));
-	pid_t pid = clients();
+	pid_t pid = clients(port, CONNECTIONS);
 	sigaction(SIGALRM, &action, NULL);
 	setitimer(ITIMER_REAL, &often, NULL);
 	double end = now_ms() + 20000;

@@ -9,7 +9,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #define THREADS     200
@@ -102,24 +101,6 @@ static void child(void)
 	_exit(0);
 }
 
-static pid_t clients(void)
-{
-	pid_t pid = fork();
-
-	NEED(pid >= 0);
-	if (pid)
-		return pid;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (int i = 0; i < CONNECTIONS; i++) {
-		char byte;
-		int fd = client((enum way)(i % WAYS), port);
-		if (fd < 0 || recv(fd, &byte, 1, 0) != 1 || recv(fd, &byte, 1, 0) != 0)
-			_exit(1);
-		gone(fd);
-	}
-	_exit(0);
-}
-
 static int open_descriptors(void)
 {
 	DIR *directory = opendir("/proc/self/fd");
@@ -156,7 +137,7 @@ static void round_of_threads(void)
 	stop = served = 0;
 	pthread_attr_init(&small);
 	pthread_attr_setstacksize(&small, 256 * 1024);
-	pid_t pid = clients();
+	pid_t pid = clients(port, CONNECTIONS);
 	for (intptr_t t = 0; t < THREADS; t++)
 		NEED(!pthread_create(&thread[t], &small, work, (void *)t));
 	double end = now_ms() + 6000;

@@ -103,4 +103,40 @@ small "descriptors 0 to 2 closed" 1000 sh -c 'exec "$@" <&- >&- 2>&-' - "${SHIM[
 small "files of no size" any prlimit --fsize=0 "${SHIM[@]}"
 small "no locked memory" 1000 prlimit --memlock=0 "${SHIM[@]}"
 small "128 descriptors" any prlimit --nofile=128 "${SHIM[@]}"
+# Out of memory: to allocate, and to map. Where there is too little for the server alone, too.
+"${CC:-cc}" -O2 -Wall -Wextra -shared -fPIC -o "$WORLD_DIR/nomemory.so" \
+	"$BENCH_ROOT/tests/preload/nomemory.c" || exit 1
+small "no memory to allocate" 1000 env LD_PRELOAD="$BUILD/librssshim.so:$WORLD_DIR/nomemory.so" \
+	RSSSHIM_CONF="$WORLD_DIR/policy.ini" RSSSHIM_SHIM_LOG=debug
+for mb in 8 12 16 24; do
+	small "$mb MB of address space" any prlimit --as=$((mb << 20)) "${SHIM[@]}"
+done
+
+# A server that gives up its rights after it has its listener, and sees no more of the file system.
+confined() { # NAME
+	[[ $1 = *"$ONLY"* ]] || return
+	mkdir -p "$WORLD_DIR/empty"
+	cat >"$WORLD_DIR/haproxy.cfg" <<-EOF
+		global
+		  chroot $WORLD_DIR/empty
+		  uid 65534
+		  gid 65534
+		  nbthread 2
+		  cpu-map auto:1/1-2 0-1
+		  tune.listener.multi-queue off
+		defaults
+		  mode http
+		  timeout client 60s
+		frontend f
+		  bind :8080
+		  http-request return status 200 content-type text/plain string hello
+	EOF
+	spawn_dut haproxy "${SHIM[@]}" haproxy -f "$WORLD_DIR/haproxy.cfg"
+	wait_port dut 8080
+	sleep 0.5
+	is "$(stat -c %u "/proc/$SPAWNED")" 65534 "$1: it gave up its rights"
+	EXCHANGE="--request /" judge "$1" 1000 "$SPAWNED"
+	stop_pid "$SPAWNED"
+}
+confined "chroot and another user"
 done_testing

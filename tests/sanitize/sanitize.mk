@@ -7,10 +7,10 @@ SANITIZE_MAKE = $(MAKE) --no-print-directory -s BUILD=$(BUILD)/$(1) \
 
 .PHONY: asan tsan asan-library tsan-library asan-unit tsan-unit
 asan-library tsan-library: %-library:
-	@$(call SANITIZE_MAKE,$*) $(BUILD)/$*/librssshim.so
+	+@$(call SANITIZE_MAKE,$*) $(BUILD)/$*/librssshim.so
 
 asan-unit:
-	@$(call SANITIZE_MAKE,asan) sanitized-unit
+	+@$(call SANITIZE_MAKE,asan) sanitized-unit
 tsan-unit:
 
 asan tsan: %: %-library %-unit softnic tools behaviour
@@ -30,4 +30,4 @@ $(BUILD)/pool-within: tests/tools/pool.c $(call obj,$(CALLS_SRC)) $(BUILD)/core.
 .PHONY: sanitized asan-pool tsan-pool
 sanitized: asan-pool tsan-pool
 asan-pool tsan-pool: %-pool:
-	@$(call SANITIZE_MAKE,$*) $(BUILD)/$*/pool-within
+	+@$(call SANITIZE_MAKE,$*) $(BUILD)/$*/pool-within
