@@ -21,7 +21,7 @@ pool_down() {
 		"$1: each connection was closed once"
 }
 # The application's: the shim's own have high numbers.
-pool_sockets() { find "/proc/$POOL/fd" -lname 'socket:*' -regex '.*/[0-9][0-9]?[0-9]?' | wc -l; }
+pool_sockets() { find "/proc/$POOL/fd" -lname 'socket:*' -regex '.*/[0-9][0-9]?[0-9]?' 2>/dev/null | wc -l; }
 pool_is_idle() { [ "$(pool_sockets)" -le 1 ]; }
 pool_moved() { "$BUILD/rssshim" stat --json "$POOL" | jq .migrate.moved; }
 
