@@ -6,7 +6,6 @@ LAB_FILES ?=
 .PHONY: lab
 lab:
 	@tests/lib/install-packages
-	@$(MAKE) --no-print-directory all tools
-	@tests/lab/lab -b $(BUILD)/lab $(addprefix -f ,$(LIB) $(COMMAND) $(BUILD)/observe $(BUILD)/refuse \
-		$(LAB_FILES)) \
-		$(LAB_TESTS)
+	@$(MAKE) --no-print-directory all tools examples
+	@tests/lab/lab -b $(BUILD)/lab $(addprefix -f ,$(LIB) $(COMMAND) $(BUILD)/observe \
+		$(BUILD)/refuse $(BUILD)/examples/plan $(LAB_FILES)) $(LAB_TESTS)

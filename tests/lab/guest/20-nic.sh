@@ -61,6 +61,20 @@ for family in 4 6; do
 	check "ports: 400 outbound IPv$family flows arrive on the CPU asked for" ports_lead_home $family
 done
 
+# Receive flow steering moves packets to where the application reads: nothing is to be chosen then.
+plan_deals_in_turn() {
+	for port in 1 2 3 4 5 6 7 8 9; do echo "$HOST4 $port $GUEST4 80"; done |
+		LD_LIBRARY_PATH=/lab/bin plan -k 2 eth0 | tee /tmp/plan
+	grep -q "connections go round robin" /tmp/plan &&
+		test "$(sed -n 's/.*: thread \([0-9]*\) on .*/\1/p' /tmp/plan | tr '\n' ' ')" = "0 1 2 3 4 5 6 7 0 "
+}
+check "RFS on" rfs 32768 2048
+check "nic: replies follow, ports are left alone" \
+	nic_says '.rfs and .predictable_not_ipv4 == "follows-flow" and .spreads'
+check "plan: eight threads in turn" plan_deals_in_turn
+check "RFS off" rfs 0 0
+check "nic: ports can be chosen again" nic_says '(.rfs | not) and .predictable_ipv4'
+
 # On x86 without interrupt remapping a new affinity is carried out at the next interrupt.
 check "interrupts of queues 0 and 3 change places" swap_interrupts 0 3
 check "nic: the new CPUs, though no interrupt came yet" \

@@ -14,6 +14,12 @@ rps() { # MASK for all receive queues
 		echo "$1" > "$queue/rps_cpus"
 	done
 }
+rfs() { # ENTRIES of the host's table, and of each queue's
+	echo "$1" > /proc/sys/net/core/rps_sock_flow_entries
+	for queue in /sys/class/net/eth0/queues/rx-*; do
+		echo "$2" > "$queue/rps_flow_cnt"
+	done
+}
 
 another_key() {
 	ethtool -X eth0 hkey "$(od -An -v -tx1 -N40 /dev/urandom | tr -s ' \n' ':' | sed 's/^://; s/:$//')"
@@ -31,6 +37,7 @@ rss_on() {
 # As every test finds the machine.
 restore() {
 	rps 0
+	rfs 0 0
 	ethtool -K eth0 rxhash off
 	rss_on
 	for queue in 0 1 2 3; do
