@@ -146,14 +146,22 @@ if [ "$(id -u)" = 0 ] && unshare -m mount -t tmpfs none /etc 2>/dev/null; then
 	cp null privileged && chmod u+s privileged
 	like "$(in_own_etc ./null)" 'RSSSHIM_WHAT: unknown variable' "started by nobody, the environment counts"
 	is "$(in_own_etc ./privileged)" "" "a set-id program takes nothing from the environment"
-	# What is named as handed on over exec is taken: closed, where it is no such thing.
+	# What is named as handed on over exec is taken, where it could be: closed, when nothing is in it.
 	printf '%s\n' '#include <fcntl.h>' '#include <stdio.h>' \
 		'int main(void) { puts(fcntl(9, F_GETFD) < 0 ? "taken" : "left"); }' >taker.c
 	gcc -o taker taker.c && cp taker privileged-taker && chmod u+s privileged-taker
-	is "$(in_own_etc ./taker RSSSHIM_INHERIT=9:-1 9<taker.c | tail -1)" taken \
+	/usr/bin/python3 -c 'import fcntl, os, time
+fd = os.memfd_create("test", os.MFD_ALLOW_SEALING)
+fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE)
+print(f"/proc/{os.getpid()}/fd/{fd}", flush=True)
+time.sleep(60)' >sealed &
+	keeper=$!
+	until [ -s sealed ]; do sleep 0.05; done
+	is "$(in_own_etc ./taker RSSSHIM_INHERIT=9:-1 9<"$(cat sealed)" | tail -1)" taken \
 		"what was handed on over exec is taken"
-	is "$(in_own_etc ./privileged-taker RSSSHIM_INHERIT=9:-1 9<taker.c | tail -1)" left \
+	is "$(in_own_etc ./privileged-taker RSSSHIM_INHERIT=9:-1 9<"$(cat sealed)" | tail -1)" left \
 		"but not by a set-id program"
+	kill $keeper
 else
 	skip "a set-id program takes nothing from the environment" "needs the right to mount"
 fi
