@@ -33,7 +33,7 @@ static struct {
 	uint64_t look_ms;
 	uint32_t generation;
 	_Atomic uint32_t nics_version, routes_version; /* of the machine, as used here */
-	bool has_range;                        /* the kernel has IP_LOCAL_PORT_RANGE */
+	bool has_range;                                /* the kernel has IP_LOCAL_PORT_RANGE */
 	struct local_ports local_ports;
 } state;
 

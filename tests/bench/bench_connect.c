@@ -1,13 +1,15 @@
 /* What connect() takes, as a client that knows nothing of the shim sees it.
  *
- *	bench_connect fill ADDRESS PORT COUNT	connects, says "ready", holds them until it is ended
- *	bench_connect scatter ADDRESS PORT COUNT LO HI	the same on ports of LO to HI at random
- *	bench_connect time ADDRESS PORT COUNT [SETTLE]	times COUNT calls, then, after SETTLE
- *others, COUNT more; prints p50 and p99 of each lot, in ns
+ *	bench_connect fill ADDRESS PORT COUNT
+ *		connects, says "ready", holds them until it is ended
+ *	bench_connect scatter ADDRESS PORT COUNT LO HI
+ *		the same on ports of LO to HI at random
+ *	bench_connect time ADDRESS PORT COUNT [SETTLE]
+ *		times COUNT calls, then, after SETTLE others, COUNT more;
+ *		prints p50 and p99 of each lot, in ns
  *
- * Timed is the call alone: sockets are non-blocking, nobody waits for the handshake, and the
- *sockets are closed at once, which leaves no TIME_WAIT that would add to the ports that are taken.
-*/
+ * Timed is the call alone: sockets are non-blocking, nobody waits for the handshake, and they are
+ * closed at once, which leaves no TIME_WAIT that would add to the ports that are taken. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
