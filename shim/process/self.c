@@ -74,7 +74,10 @@ int self_tid(void)
 
 bool self_is_borrowed(void)
 {
-	return self_pid() != (int)sys(SYS_getpid);
+	/* Before the start, in another library's constructor, nobody has forked in a way that
+	 * matters.
+	 */
+	return self_page && self_pid() != (int)sys(SYS_getpid);
 }
 
 void self_lock(struct self_guard *guard)

@@ -1,11 +1,9 @@
 #!/bin/bash
 # timeout: 900
+# also in make test
 # One small program per intercepted call and per way around the interception, each checking what
 # plain Linux does: alone, under the shim while it steers, under the shim with another malloc, from
-# the constructor of a library, and from a signal handler.
-#
-# tests/behaviour/open lists what is known to differ, "HARNESS PROGRAM why": tried all the same, and
-# said where it does not differ any more; some of it depends on timing.
+# the constructor of a library, and from a signal handler. QUICK=1: the first two.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
 why=$(bench_lacks) && skip_all "$why"
@@ -24,49 +22,57 @@ world_up
 } >"$WORLD_DIR/p.ini"
 export BEHAVIOUR_PEER=/run/netns/$CLIENT RSSSHIM_CONF=$WORLD_DIR/p.ini
 
-# The programs of one harness, one after another: "STATUS PROGRAM" a line, what they say in files.
+# Mostly they wait, so some run side by side.
+AT_ONCE=3
+
+run_one() { # HARNESS PROGRAM COMMAND ARG...: leaves what it says, then its status
+	local harness=$1 name=$2
+	shift 2
+	in_dut timeout -k 5 60 "${@//PROGRAM/$BUILD/behaviour/$name}" \
+		</dev/null >"$WORLD_DIR/$harness.$name" 2>&1
+	echo $? >"$WORLD_DIR/$harness.$name.status"
+}
+
+judge_one() { # HARNESS PROGRAM
+	local status said
+	status=$(cat "$WORLD_DIR/$1.$2.status")
+	said=$(cat "$WORLD_DIR/$1.$2")
+	if [[ $status = 0 && $said = SKIP* ]]; then
+		skip "$1: $2" "${said#SKIP }"
+	elif [ "$status" = 0 ]; then
+		pass "$1: $2"
+	else
+		not_ok "$1: $2" "status $status" "$said"
+	fi
+}
+
 run_all() { # HARNESS COMMAND ARG...: PROGRAM in an argument stands for its path
-	local harness=$1 source name
+	local harness=$1 source name names=() running=()
 	shift
 	for source in tests/behaviour/*.c; do
 		name=$(basename "$source" .c)
 		[ "$name" = behaviour ] && continue
 		[[ $harness = handler && $NOT_IN_HANDLER = *" $name "* ]] && continue
-		in_dut timeout -k 5 60 "${@//PROGRAM/$BUILD/behaviour/$name}" \
-			</dev/null >"$WORLD_DIR/$harness.$name" 2>&1
-		echo "$? $name"
-	done
-}
-
-open_why() { sed -n "s/^$1 $2  *//p" tests/behaviour/open 2>/dev/null; }
-
-judge_all() { # HARNESS COMMAND ARG...
-	local harness=$1 status name known said
-	while read -r status name; do
-		said=$(cat "$WORLD_DIR/$harness.$name")
-		known=$(open_why "$harness" "$name")
-		if [[ $status = 0 && $said = SKIP* ]]; then
-			skip "$harness: $name" "${said#SKIP }"
-		elif [ "$status" = 0 ] && [ -n "$known" ]; then
-			pass "$harness: $name"
-			diag "listed in tests/behaviour/open, and passes here: $known"
-		elif [ "$status" = 0 ]; then
-			pass "$harness: $name"
-		elif [ -n "$known" ]; then
-			skip "$harness: $name" "still differs: $known"
-		else
-			not_ok "$harness: $name" "status $status" "$said"
+		names+=("$name")
+		if ((${#running[@]} == AT_ONCE)); then
+			wait "${running[0]}"
+			running=("${running[@]:1}")
 		fi
-	done < <(run_all "$@")
+		run_one "$harness" "$name" "$@" &
+		running+=($!)
+	done
+	wait "${running[@]}"
+	for name in "${names[@]}"; do judge_one "$harness" "$name"; done
 }
 
-judge_all plain PROGRAM
-judge_all shim env BEHAVIOUR_STEERED=1 LD_PRELOAD="$SHIM" PROGRAM
+run_all plain PROGRAM
+run_all shim env BEHAVIOUR_STEERED=1 LD_PRELOAD="$SHIM" PROGRAM
+[ -n "${QUICK:-}" ] && done_testing && exit
 if [ -n "$JEMALLOC" ]; then
-	judge_all jemalloc env BEHAVIOUR_STEERED=1 LD_PRELOAD="$SHIM:$JEMALLOC" PROGRAM
+	run_all jemalloc env BEHAVIOUR_STEERED=1 LD_PRELOAD="$SHIM:$JEMALLOC" PROGRAM
 else
 	skip "jemalloc" "libjemalloc2 is not installed"
 fi
-judge_all constructor env LD_PRELOAD="$SHIM:PROGRAM.so" /bin/true
-judge_all handler env BEHAVIOUR_STEERED=1 BEHAVIOUR_IN_HANDLER=1 LD_PRELOAD="$SHIM" PROGRAM
+run_all constructor env LD_PRELOAD="$SHIM:PROGRAM.so" /bin/true
+run_all handler env BEHAVIOUR_STEERED=1 BEHAVIOUR_IN_HANDLER=1 LD_PRELOAD="$SHIM" PROGRAM
 done_testing

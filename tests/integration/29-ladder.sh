@@ -79,6 +79,33 @@ conns_release
 kill -CONT "$(pgrep -P "$NGINX_PID" | head -1)"
 nginx_down
 
+# served_in_time NAME: 100 connections at once over both CPUs, the last within a second and what
+# opening them takes on a busy machine.
+served_in_time() {
+	local counts
+	counts=$(conns_hold --to "$DUT4:8080" --from "$CLIENT4" --count 100 --concurrency 100 --numbered)
+	is "$(jq -c '[.ok, .failed]' <<<"$counts")" "[100,0]" "$1: all served"
+	between "$(jq '.seconds * 1000 | floor' <<<"$counts")" 0 1200 "$1: within a second"
+	conns_release
+}
+
+# The kernel spreads what no member prefers over all of them, those nobody watches too.
+serve_up() { # ARGUMENT...
+	spawn_dut serve "$BUILD/refuse" cbpf -- env LD_PRELOAD="$BUILD/librssshim.so" \
+		RSSSHIM_CONF="$WORLD_DIR/policy.ini" RSSSHIM_SHIM_LOG=error "$BUILD/serve" --port 8080 "$@"
+	wait_port dut 8080
+	wait_ready "$WAITING" "$SPAWNED"
+}
+for wait in epoll accept poll; do
+	WAITING=1 serve_up --cpus 1 --wait $wait
+	served_in_time "no program, $wait, fewer workers than queues"
+	stop_pid "$SPAWNED"
+	WAITING=2 serve_up --cpus "0 1" --wait $wait
+	kill -KILL "$(pgrep -P "$SPAWNED" | head -1)"
+	served_in_time "no program, $wait, a worker is killed and not replaced"
+	stop_pid "$SPAWNED"
+done
+
 server_up "cbpf incoming-cpu"
 judge "no program, no SO_INCOMING_CPU" "[0,400,1000]"
 said "no program, no SO_INCOMING_CPU" \
