@@ -45,6 +45,16 @@ is "$(terminal ^C "$RSSSHIM" top "$NGINX_PID" | jq -c '[.status, .left, .restore
 	"and so does Ctrl-C"
 wait $load
 
+spawn_dut other "${SHIM[@]}" /usr/bin/python3 -c 'import socket, time
+listener = socket.create_server(("127.0.0.1", 7))
+time.sleep(60)'
+other=$SPAWNED
+wait_port dut 7
+table=$("$RSSSHIM" top --interval 0.2 --count 2)
+like "$table" "nginx +$NGINX_PID +3 steering +[0-9.]+ +100\\.0 %.*rssshim top PID" "top of all: a line for nginx"
+like "$table" "python3[0-9.]* +$other +1 steering" "and one for the other application"
+stop_pid "$other"
+
 # --- explain
 text=$("$RSSSHIM" explain "$NGINX_PID")
 like "$text" "connect.tries +9 +$WORLD_DIR/policy.ini:[0-9]+" "explain: a value from the file, with its line"
