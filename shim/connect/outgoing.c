@@ -84,7 +84,7 @@ static void begin(uint64_t now_ms)
 	route_cache_drop(&routes);
 	hold_forked();
 	if (!epoch) {
-		state.has_range = pin_supported();
+		state.has_range = pin_supported(machine_sources()->ioctl);
 		local_ports_read(&state.local_ports, machine_sources()->proc);
 	}
 	state.look_ms = now_ms + LOOK_MS;

@@ -4,11 +4,17 @@
 #include <errno.h>
 #include <netinet/in.h>
 
-bool pin_supported(void)
+bool pin_supported(int spare)
 {
 	int fd = (int)sys(SYS_socket, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	bool supported;
 
+	/* An application without a descriptor left says nothing of the kernel. */
+	if ((fd == -EMFILE || fd == -ENFILE) && spare >= 0) {
+		supported = !pin_port(spare, 40000) && pin_has_range(spare);
+		pin_release(spare);
+		return supported;
+	}
 	if (fd == -EAFNOSUPPORT)
 		fd = (int)sys(SYS_socket, AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)

@@ -4,8 +4,9 @@
 #include <stdint.h>
 
 /* Whether this kernel lets a socket have a port range of its own (6.3; asked, not compared, as
- * distributions carry it back). */
-bool pin_supported(void);
+ * distributions carry it back). spare: any socket of ours, for
+ * when there is no descriptor left to ask with; or negative. */
+bool pin_supported(int spare);
 
 /* A range of one port: connect() then takes that port or fails with EADDRNOTAVAIL, and the port
  * stays shared between destinations, which an explicit bind() would end. 0 or -errno. */
