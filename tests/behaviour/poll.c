@@ -93,7 +93,11 @@ static void wrong(int listener)
 	CHECK(poll(NULL, 0, 10) == 0);
 	CHECK_FAILS(poll(NULL, 1, 10), EFAULT);
 	NEED(!getrlimit(RLIMIT_NOFILE, &limit));
-	CHECK_FAILS(poll(&fd, limit.rlim_cur + 1, 10), EINVAL);
+	struct pollfd *many = calloc(limit.rlim_cur + 1, sizeof(*many));
+	NEED(many);
+	many[0] = fd;
+	CHECK_FAILS(poll(many, limit.rlim_cur + 1, 10), EINVAL);
+	free(many);
 }
 
 static void signals(int listener)

@@ -1,4 +1,5 @@
-/* Preloaded last, so that its constructor runs first: from then on there is no memory to allocate. */
+/* Preloaded last, so that its constructor runs first: from then on there is no memory to allocate.
+ */
 #include <errno.h>
 #include <stddef.h>
 

@@ -1,6 +1,7 @@
 # The same code with the compiler's sanitizers in it, in a directory of its own, and what runs it.
 SANITIZE_asan = -fsanitize=address,undefined -fno-sanitize-recover=undefined
-SANITIZE_tsan = -fsanitize=thread
+# It does not see fences, and says so; what they order is atomic itself.
+SANITIZE_tsan = -fsanitize=thread -Wno-tsan
 SANITIZE_MAKE = $(MAKE) --no-print-directory -s BUILD=$(BUILD)/$(1) \
 	CFLAGS="-O1 -g -fno-omit-frame-pointer -Wno-format-truncation $(SANITIZE_$(1))" \
 	LDFLAGS="$(LDFLAGS) $(SANITIZE_$(1))"
