@@ -156,3 +156,79 @@ Test(learner, publishes_what_is_confirmed)
 	cr_expect(learner_arrival(&learner, &published));
 	cr_expect_eq(arrival_of(&published, &other).cpu, truth(&other));
 }
+
+/* What is published beside the arrival, and what is withheld. */
+static struct learned learned;
+
+Test(learner, conclusions)
+{
+	nic_new(NULL, 4);
+	begin(NULL);
+	learner_conclude(&learner, &learned);
+	cr_expect_eq(learned.way, LEARNER_NOTHING);
+	cr_expect_not(learned.known[FLOW_IPV4]);
+	cr_expect_not(learner_is_curious(&learner), "of what nobody has seen yet");
+	run(20, false);
+	cr_expect(learner_is_curious(&learner));
+	run(280, false);
+	learner_conclude(&learner, &learned);
+	cr_expect_eq(learned.way, LEARNER_LINEAR);
+	cr_expect(learned.known[FLOW_IPV4]);
+	cr_expect_not(learned.known[FLOW_IPV6]);
+	cr_expect_eq(learned.cpus, 4);
+	cr_expect_not(learner_is_curious(&learner));
+	cr_expect(learner_is_sound(&learner));
+	cr_expect(learned_is_sound(&learned));
+}
+
+/* Clients of this host, each on a CPU of its own: a linear rule, but not a NIC's. */
+Test(learner, a_rule_without_ports_is_not_believed)
+{
+	nic_new(NULL, 4);
+	begin(NULL);
+	for (unsigned i = 0; i < 500; i++) {
+		struct flow flow = server;
+
+		flow.remote[3] = (uint8_t)random_below(&state, 4);
+		flow.remote_port = (uint16_t)random_below(&state, 65536);
+		learner_observe(&learner, &flow, flow.remote[3], -1);
+	}
+	cr_expect_eq(learner.way, LEARNER_LINEAR);
+	learner_conclude(&learner, &learned);
+	cr_expect_not(learned.known[FLOW_IPV4]);
+	cr_expect_eq(learned.arrival.table.size, 0);
+}
+
+Test(learner, damage_is_seen)
+{
+	nic_new(NULL, 4);
+	begin(NULL);
+	run(300, false);
+	learner_conclude(&learner, &learned);
+	learner.family[0].next = LEARN_KEPT;
+	cr_expect_not(learner_is_sound(&learner));
+	learner.family[0].next = 0;
+	cr_expect(learner_is_sound(&learner));
+	learner.family[1].space.cpus = LEARN_CPUS_MAX + 1;
+	cr_expect_not(learner_is_sound(&learner));
+	learned.arrival.queue_count = RSS_QUEUES_MAX + 1;
+	cr_expect_not(learned_is_sound(&learned));
+}
+
+/* A wrong key was reported: after the table that seemed to go with it no longer holds, it is still
+ * known what was reported. */
+Test(learner, what_is_reported_is_kept)
+{
+	struct rss_hash reported = {.function = HASH_TOEPLITZ, .key_len = 40, .key = {1, 2, 3}};
+
+	nic_new(NULL, 4);
+	begin(&reported);
+	learner.way = LEARNER_TABLE;
+	learner.table.arrival.hash = reported;
+	learner.table.arrival.table.size = 128;
+	arrival_seal(&learner.table.arrival);
+	run(400, true);
+	cr_expect_neq(learner.way, LEARNER_TABLE);
+	cr_expect_eq(learner.reported.key_len, 40);
+	cr_expect_eq(learner.reported.key[1], 2);
+}

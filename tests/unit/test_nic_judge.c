@@ -1,8 +1,10 @@
 /* What may be built on an interface: verdicts, policies on top, interfaces that stand on others. */
+#include "shim/decide/learner.h"
 #include "shim/nic/nic_driver.h"
 #include "shim/nic/nic_read.h"
 #include "shim/policy/policy.h"
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 static struct policy policy;
@@ -423,4 +425,79 @@ Test(nic_judge, drivers)
 	cr_expect_not(nic_kernel_reports_or_xor("6.1.0-44-cloud-amd64"));
 	cr_expect_not(nic_kernel_reports_or_xor("5.19"));
 	cr_expect_not(nic_kernel_reports_or_xor(""));
+}
+
+/* --- what may be learned, and what is made of it --- */
+
+Test(nic_judge, what_may_be_learned)
+{
+	static const enum nic_kind kinds[] = {NIC_VETH, NIC_MACVLAN, NIC_TUN, NIC_VIRTUAL};
+	struct nic_view *view;
+
+	start();
+	view = physical("eth0");
+	nic_judge(view);
+	cr_expect_not(view->learnable, "all is told");
+	cr_expect(view->may_learn, "should it prove wrong");
+	view->arrival.hash.key_len = 0;
+	nic_judge(view);
+	cr_expect(view->learnable);
+	view->rfs = true;
+	nic_judge(view);
+	cr_expect_not(view->learnable, "packets follow the flow");
+	for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		cr_expect(upper("x", kinds[i], 99)->learnable, "%d", kinds[i]);
+	cr_expect_not(upper("lo", NIC_LOOPBACK, 99)->learnable);
+	cr_expect(nic_any_learnable(&set));
+}
+
+Test(nic_judge, the_policy_says_what_may_be_learned)
+{
+	static const struct {
+		const char *hash;
+		bool may, is;
+	} cases[] = {{"auto", true, true},
+		     {"learn", true, true},
+		     {"toeplitz", false, false},
+		     {"none", false, false}};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char text[64];
+
+		start();
+		struct nic_view *view = upper("v0", NIC_VETH, 99);
+
+		snprintf(text, sizeof(text), "[nic v0]\nhash = %s\n", cases[i].hash);
+		load(text);
+		nic_apply_policy(view, &policy);
+		nic_judge(view);
+		cr_expect_eq(view->may_learn, cases[i].may, "%s", cases[i].hash);
+		cr_expect_eq(view->learnable, cases[i].is, "%s", cases[i].hash);
+	}
+}
+
+Test(nic_judge, what_was_learned)
+{
+	static struct learned learned;
+	struct nic_view *view;
+
+	start();
+	view = upper("v0", NIC_VETH, 99);
+	nic_apply_learned(view, &learned);
+	cr_expect_not(view->learned);
+	cr_expect_not(view->spreads);
+	learned.known[FLOW_IPV6] = true;
+	learned.arrival.hash.function = HASH_LEARNED;
+	learned.arrival.queue_count = 2;
+	learned.arrival.queue_cpu[0] = 5;
+	learned.arrival.queue_cpu[1] = 3;
+	nic_apply_learned(view, &learned);
+	cr_expect(view->learned);
+	cr_expect(view->spreads);
+	cr_expect_eq(CPU_COUNT(&view->cpus), 2);
+	cr_expect(CPU_ISSET(3, &view->cpus));
+	cr_expect(view->predictable[FLOW_IPV6]);
+	cr_expect_not(view->predictable[FLOW_IPV4]);
+	cr_expect_eq(view->predictable_not[FLOW_IPV4], REASON_LEARN);
+	cr_expect_eq(view->fact[VALUE_TABLE].origin, ORIGIN_WATCHED);
 }
