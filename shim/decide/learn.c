@@ -9,6 +9,8 @@
 #define FAILURES_MAX   6    /* beginnings without success until it is given up */
 #define RETRY_AFTER    4096 /* observations until it is tried again */
 #define MADE_MIN       16   /* flows made here that tell whether packets follow their maker */
+#define SURPRISES_MIN  6    /* predictions that came true though the flow before spoke against it */
+#define KIN            16   /* latest observations that a flow is compared with */
 #define PROBES         32
 
 void learn_init(struct learn *l, enum flow_family family)
@@ -339,10 +341,12 @@ static void forget(struct learn *l)
 		l->state = LEARN_WATCHING;
 	}
 	space_clear(&l->space);
+	l->port_bits = 0;
 	if (mislead)
 		l->fresh = 0;
 	l->recent = 0;
 	l->confirmed = 0;
+	l->surprises = 0;
 	l->unresolved = 0;
 	l->forgotten++;
 	l->changes++;
@@ -375,12 +379,44 @@ static void judge(struct learn *l, enum learn_verdict verdict)
 	l->same_flow += is_same_flow(l);
 	if (l->confirmed < TRUST_AFTER)
 		l->confirmed = 0;
+	l->surprises = 0;
 	if (__builtin_popcount(l->recent & ((1u << JUDGED) - 1)) >= JUDGED_BAD) {
 		if (!explain_better(l))
 			forget(l);
 	} else if (l->unresolved >= UNRESOLVED_MAX) {
 		explain_better(l);
 	}
+}
+
+/* Bits 0-15 the local port, 16-31 the remote one. */
+static uint32_t ports_of(const struct tuple *tuple)
+{
+	return (uint32_t)tuple->word[0];
+}
+
+/* Notes which bits of the ports differ between this flow and others of its kind: made to the same
+ * server, or accepted on the same port. That one port is ours and the other a client's tells the
+ * two kinds apart, not where flows of a kind arrive. Returns where the last of them did, -1 if
+ * none. */
+static int note_kin(struct learn *l)
+{
+	const struct tuple *last = &latest(l, 1)->tuple;
+	int cpu = -1;
+
+	for (unsigned n = 2; n <= KIN && n <= l->fresh; n++) {
+		struct tuple d = latest(l, n)->tuple;
+
+		tuple_xor(&d, last);
+		uint32_t local = ports_of(&d) & UINT16_MAX, remote = ports_of(&d) & ~UINT16_MAX;
+		struct tuple addresses = d;
+		addresses.word[0] &= ~(uint64_t)UINT32_MAX;
+		bool accepted = !local, made = !remote && is_none(&addresses);
+
+		l->port_bits |= accepted ? remote : made ? local : 0;
+		if (cpu < 0 && (accepted || made))
+			cpu = latest(l, n)->cpu;
+	}
+	return cpu;
 }
 
 enum learn_verdict learn_observe(struct learn *l, const struct flow *flow, int cpu, int own_cpu)
@@ -411,6 +447,8 @@ enum learn_verdict learn_observe(struct learn *l, const struct flow *flow, int c
 		l->begun = l->observations;
 	}
 
+	int kin_cpu = l->state != LEARN_KNOWN ? note_kin(l) : -1;
+
 	verdict = space_observe(&l->space, &seen->tuple, cpu, l->state != LEARN_KNOWN);
 	/* What was taught shows in predictions once it is confirmed. */
 	if (verdict == LEARN_TAUGHT ? l->space.cpus != cpus
@@ -420,9 +458,12 @@ enum learn_verdict learn_observe(struct learn *l, const struct flow *flow, int c
 		l->news_at = l->observations;
 	if (cpus == 1 && l->space.cpus == 2)
 		l->begun = l->observations; /* nothing could be learned before */
+	if (verdict == LEARN_CONFIRMED && kin_cpu >= 0 && l->surprises < UINT16_MAX)
+		l->surprises += kin_cpu != cpu;
 	if (verdict != LEARN_TAUGHT)
 		judge(l, verdict);
-	if (l->state == LEARN_WATCHING && l->space.complete && l->confirmed >= TRUST_AFTER) {
+	if (l->state == LEARN_WATCHING && l->space.complete && l->confirmed >= TRUST_AFTER &&
+	    l->surprises >= SURPRISES_MIN) {
 		l->state = LEARN_KNOWN;
 		l->failures = 0;
 		l->same_flow = 0;
@@ -473,6 +514,8 @@ const char *learn_refusal_text(enum learn_refusal refusal)
 				      "or table no power of two, or another kind of hash)"),
 		[LEARN_FOLLOWS_SENDER] = "packets arrive on the CPU that made the flow",
 		[LEARN_NOT_BY_FLOW] = "one flow arrives now on this CPU, now on that",
+		[LEARN_NOT_BY_PORTS] = ("ports have no part in it: only addresses are hashed, or "
+					"packets arrive on the CPU of their sender"),
 		[LEARN_TOO_MANY_CPUS] = "more CPUs than can be told apart",
 	};
 

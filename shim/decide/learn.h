@@ -34,7 +34,8 @@ enum learn_refusal {
 	LEARN_NOT_AFFINE,     /* CPUs or table no power of two, or a hash that is not linear */
 	LEARN_FOLLOWS_SENDER, /* packets arrive where the flow was made: RFS, same host */
 	LEARN_NOT_BY_FLOW,    /* one flow was seen on different CPUs */
-	LEARN_TOO_MANY_CPUS
+	LEARN_TOO_MANY_CPUS,
+	LEARN_NOT_BY_PORTS /* by addresses alone, or by who sends: see learner.h */
 };
 
 enum learn_verdict {
@@ -82,6 +83,8 @@ struct learn {
 	uint16_t unresolved; /* contradictions since the last look for a better explanation */
 	uint16_t failures;   /* beginnings that led to nothing, in a row */
 	uint16_t same_flow;  /* contradictions in these by a flow that was kept itself */
+	uint16_t surprises;  /* of those, that the flow before it of its kind spoke against */
+	uint32_t port_bits;  /* of a tuple, that differ between flows of one kind; until known */
 	uint32_t retry_at;   /* when refused: observation at which to begin again */
 	uint32_t recent;     /* the last judgements, a bit each, 1: contradicted */
 	uint16_t kept;       /* valid entries of seen[] */

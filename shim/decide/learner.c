@@ -105,16 +105,16 @@ enum learn_refusal learner_refusal(const struct learner *l, enum flow_family fam
 	return l->family[family].refusal;
 }
 
-/* Whether the bits of the index that tell CPUs apart depend on any bit of the ports. */
-static bool ports_matter(const struct arrival *a, enum flow_family family)
+/* Whether the bits of the index that tell CPUs apart depend on any of these bits of the ports. */
+static bool ports_matter(const struct arrival *a, enum flow_family family, uint32_t port_bits)
 {
 	const uint64_t(*row)[16] =
 		a->learned.nibble + (family == FLOW_IPV6 ? LINEAR_MAP_IPV4_ROWS : 0);
 	uint64_t any = 0;
 
-	for (unsigned n = 0; n < 8; n++)
-		for (unsigned bit = 1; bit < 16; bit *= 2)
-			any |= row[n][bit];
+	for (unsigned bit = 0; bit < 32; bit++)
+		if (port_bits >> bit & 1)
+			any |= row[bit / 4][1u << bit % 4];
 	return any & (a->queue_count - 1u);
 }
 
@@ -138,11 +138,17 @@ void learner_conclude(const struct learner *l, struct learned *out)
 	memcpy(out->key_name, l->key_name, sizeof(out->key_name));
 	bool told = learner_arrival(l, &out->arrival);
 	for (enum flow_family f = 0; f < FLOW_FAMILIES; f++) {
-		out->known[f] =
-			told && (l->way != LEARNER_LINEAR ||
-				 (out->arrival.learned.known[f] && ports_matter(&out->arrival, f)));
+		bool linear = told && l->way == LEARNER_LINEAR && out->arrival.learned.known[f];
+
+		out->known[f] = told && l->way != LEARNER_LINEAR;
 		out->refused[f] = l->family[f].state == LEARN_REFUSED;
 		out->refusal[f] = l->family[f].refusal;
+		if (linear && ports_matter(&out->arrival, f, l->family[f].port_bits)) {
+			out->known[f] = true;
+		} else if (linear) {
+			out->refused[f] = true;
+			out->refusal[f] = LEARN_NOT_BY_PORTS;
+		}
 		any |= out->known[f];
 	}
 	if (!any)
@@ -186,7 +192,7 @@ static bool space_is_sound(const struct learn_space *space)
 
 static bool learn_is_sound(const struct learn *l)
 {
-	return (unsigned)l->state <= LEARN_REFUSED && (unsigned)l->refusal <= LEARN_TOO_MANY_CPUS &&
+	return (unsigned)l->state <= LEARN_REFUSED && (unsigned)l->refusal <= LEARN_NOT_BY_PORTS &&
 	       l->kept <= LEARN_KEPT && l->fresh <= l->kept && l->next < LEARN_KEPT &&
 	       space_is_sound(&l->space) && space_is_sound(&l->trial);
 }
@@ -203,7 +209,7 @@ bool learner_is_sound(const struct learner *l)
 bool learned_is_sound(const struct learned *learned)
 {
 	for (unsigned f = 0; f < FLOW_FAMILIES; f++)
-		if ((unsigned)learned->refusal[f] > LEARN_TOO_MANY_CPUS)
+		if ((unsigned)learned->refusal[f] > LEARN_NOT_BY_PORTS)
 			return false;
 	return (unsigned)learned->way <= LEARNER_GUESS &&
 	       memchr(learned->key_name, 0, sizeof(learned->key_name)) &&

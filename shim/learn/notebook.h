@@ -36,8 +36,9 @@ struct print {
 
 /* What who studies has in hand. */
 struct desk {
-	uint64_t claim; /* of whom it is: one of another claim begins anew */
-	uint64_t read;  /* notes */
+	uint64_t claim;    /* of whom it is: one of another claim begins anew */
+	uint64_t read;     /* notes */
+	uint32_t known_at; /* observations there were when something was known last */
 	struct learner learner;
 	struct learned learned; /* for the next print */
 };

@@ -13,6 +13,10 @@
 /* A note that is being written may be waited for until so many others were. */
 #define UNFINISHED_MAX 64
 
+/* After so many observations in which nothing came to be known, each connection is not worth a look
+ * any more, whatever the learner says. */
+#define VAIN_MAX 4096
+
 #define CALM_INTERVAL 32 /* arrivals, once there is nothing to be curious about */
 
 struct hold {
@@ -41,6 +45,8 @@ static struct hold hold_try(struct page *page, uint64_t now_ms)
 		uint64_t written = page->written;
 
 		learner_init(&hold.desk->learner, &page->reported);
+		memset(&hold.desk->learned, 0, sizeof(hold.desk->learned));
+		hold.desk->known_at = 0;
 		hold.desk->read = written > NOTEBOOK_NOTES ? written - NOTEBOOK_NOTES : 0;
 		hold.desk->claim = claim + 1;
 	}
@@ -107,15 +113,28 @@ static void set(_Atomic uint32_t *place, uint32_t value)
 		atomic_store_explicit(place, value, memory_order_relaxed);
 }
 
+static uint32_t observations_of(const struct desk *desk)
+{
+	return desk->learner.family[FLOW_IPV4].observations +
+	       desk->learner.family[FLOW_IPV6].observations;
+}
+
+static bool is_known(const struct desk *desk)
+{
+	return desk->learned.known[FLOW_IPV4] || desk->learned.known[FLOW_IPV6];
+}
+
 static void tell(struct page *page, const struct desk *desk)
 {
 	const struct learn *a = &desk->learner.family[FLOW_IPV4];
 	const struct learn *b = &desk->learner.family[FLOW_IPV6];
 
-	set(&page->seen, a->observations + b->observations);
+	set(&page->seen, observations_of(desk));
 	set(&page->contradicted, a->contradictions + b->contradictions);
 	set(&page->forgotten, a->forgotten + b->forgotten);
-	set(&page->interval, learner_is_curious(&desk->learner) ? 0 : CALM_INTERVAL);
+	bool is_curious =
+		learner_is_curious(&desk->learner) && page->seen - desk->known_at < VAIN_MAX;
+	set(&page->interval, is_curious ? 0 : CALM_INTERVAL);
 	atomic_store_explicit(&page->read, desk->read, memory_order_relaxed);
 }
 
@@ -166,6 +185,8 @@ void study(struct notebook *book, struct page *page, uint64_t now_ms)
 		changed |= was_refused[f] != (hold.desk->learner.family[f].state == LEARN_REFUSED);
 	if (changed)
 		learner_conclude(&hold.desk->learner, &hold.desk->learned);
+	if (is_known(hold.desk))
+		hold.desk->known_at = observations_of(hold.desk);
 	if (is_held(&hold)) {
 		tell(page, hold.desk);
 		if (changed) {

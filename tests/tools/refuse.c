@@ -11,6 +11,7 @@
 #include <linux/filter.h>
 #include <linux/netlink.h>
 #include <linux/seccomp.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -50,6 +51,7 @@ static const struct {
 	{"socketpair", SYS_socketpair, ANY, ANY, ANY},
 	{"memfd", SYS_memfd_create, ANY, ANY, ANY},
 	{"ioctl", SYS_ioctl, ANY, ANY, ANY},
+	{"ethtool", SYS_ioctl, ANY, SIOCETHTOOL, ANY},
 	{"getaffinity", SYS_sched_getaffinity, ANY, ANY, ANY},
 	{"prlimit", SYS_prlimit64, ANY, ANY, ANY},
 	{"getcpu", SYS_getcpu, ANY, ANY, ANY},

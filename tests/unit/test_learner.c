@@ -199,6 +199,25 @@ Test(learner, a_rule_without_ports_is_not_believed)
 	cr_expect_eq(learned.arrival.table.size, 0);
 }
 
+/* A client on one CPU, the server that is called on another: what tells them apart is that one port
+ * is a client's. */
+Test(learner, two_kinds_of_flows_are_no_rule)
+{
+	nic_new(NULL, 4);
+	begin(NULL);
+	for (unsigned i = 0; i < 500; i++) {
+		struct flow flow = server;
+		bool made = i % 2;
+
+		flow.remote[3] = (uint8_t)(200 * made + random_below(&state, 2));
+		flow.remote_port = made ? 9000 : (uint16_t)(1024 + random_below(&state, 60000));
+		flow.local_port = made ? (uint16_t)(32768 + random_below(&state, 28232)) : 8080;
+		learner_observe(&learner, &flow, made, made ? (int)random_below(&state, 2) : -1);
+	}
+	learner_conclude(&learner, &learned);
+	cr_expect_not(learned.known[FLOW_IPV4]);
+}
+
 Test(learner, damage_is_seen)
 {
 	nic_new(NULL, 4);

@@ -1,5 +1,5 @@
 /* What processes of an application write down together, and learn from. */
-#include "shim/learn/notebook.h"
+#include "shim/learn/notebook_read.h"
 #include "shim/learn/study.h"
 #include "tests/unit/reference.h"
 #include <criterion/criterion.h>
@@ -204,6 +204,33 @@ Test(notebook, a_probe_teaches)
 	page->holder |= now_ms << 16;
 	struct flow flow = connection();
 	cr_expect_eq(study_probe(page, now_ms, &flow, 32768, 60999, 1), 0, "somebody studies");
+}
+
+/* What the command makes of a copy that anybody may have written. */
+Test(notebook, what_is_told_is_sound)
+{
+	static struct lesson lesson;
+
+	begin();
+	note(200);
+	study(book, page, now_ms);
+	cr_assert(notebook_is(book, sizeof(*book)));
+	cr_expect_not(notebook_is(book, sizeof(*book) - 1));
+	cr_assert(notebook_tell(book, 0, &lesson));
+	cr_expect_not(notebook_tell(book, 1, &lesson));
+	cr_expect_not(notebook_tell(book, NOTEBOOK_PAGES, &lesson));
+	cr_assert(notebook_tell(book, 0, &lesson));
+	cr_expect(lesson.any);
+	cr_expect_eq(lesson.seen, 200);
+	cr_expect_str_eq(lesson_way(&lesson), "linear rule");
+	cr_expect_str_eq(lesson_state(&lesson, FLOW_IPV4), "known");
+	memset(page->name, '\033', sizeof(page->name));
+	page->print[page->edition % PAGE_PRINTS].sum ^= 1;
+	cr_assert(notebook_tell(book, 0, &lesson));
+	cr_expect_not(lesson.any);
+	cr_expect_str_eq(lesson.name, "???????????????");
+	book->abi++;
+	cr_expect_not(notebook_is(book, sizeof(*book)));
 }
 
 /* Whatever is in the memory: nothing is read or written outside of it. It lies between pages that
