@@ -29,9 +29,10 @@ bool balance_is_busy(const struct balance *balance)
 	return balance->rate >= BUSY;
 }
 
-bool balance_is_long(int length, bool is_lasting)
+bool balance_is_long(int length, bool is_lasting, bool is_still)
 {
-	return length >= LONG || (length > 0 && is_lasting);
+	/* A single one, seen twice, may be another each time. */
+	return length >= LONG || (length > 1 && is_lasting) || (length > 0 && is_still);
 }
 
 unsigned balance_allow(struct balance *balance, unsigned n, uint32_t local, uint32_t stolen)

@@ -29,7 +29,8 @@ struct balance {
 void balance_follow(struct balance *balance, uint64_t now_ms, uint32_t local, uint32_t stolen);
 /* Enough connections come for their distribution to matter. */
 bool balance_is_busy(const struct balance *balance);
-/* A queue of that length is for others too; lasting: it was never seen empty for some time. */
-bool balance_is_long(int length, bool is_lasting);
+/* A queue of that length is for others too. lasting: it was not seen empty for some time; still:
+ * nor did its worker come around. */
+bool balance_is_long(int length, bool is_lasting, bool is_still);
 /* Such a queue was found: how many this worker may take now, N being the policy's. */
 unsigned balance_allow(struct balance *balance, unsigned n, uint32_t local, uint32_t stolen);

@@ -13,15 +13,6 @@
  * say so every few milliseconds, see watch.c. */
 #define STILL_MS 100
 
-int steal_slice(const struct watch *watch, int slice_ms)
-{
-	if (__builtin_expect(!steal_ratio(), 1) || !watch->is_busy)
-		return slice_ms;
-	if (watch->is_hot)
-		return 0;
-	return slice_ms < LOOK_MS ? slice_ms : LOOK_MS;
-}
-
 /* Connections in a member's queue (inet_csk_listen: tcp_get_info). A mailbox does not tell. */
 static int queue_length(int member)
 {
@@ -57,7 +48,9 @@ static int find_queue(struct registration *reg, const struct group *group, uint6
 		if (!slot_in(&waiting, s))
 			continue;
 		int now = queue_length(group->member[s]);
-		if (now > *length && balance_is_long(now, is_later && slot_in(&reg->seen, s))) {
+		bool lasts = is_later && slot_in(&reg->seen, s);
+		bool is_still = lasts && !ledger_moves(group->ledger, s, now_ms, STILL_MS);
+		if (now > *length && balance_is_long(now, lasts, is_still)) {
 			*length = now;
 			best = (int)s;
 		}
@@ -90,6 +83,34 @@ static bool takes_part(const struct registration *reg, const struct group *group
 	       !slots_empty(&reg->added) && group_is_steering(group);
 }
 
+/* Workers that have work follow what comes, too: when they run out of it they must know. */
+static void follow(struct watch *watch, uint64_t now_ms)
+{
+	if (now_ms - watch->followed_ms < BALANCE_WINDOW_MS)
+		return;
+	watch->followed_ms = now_ms;
+	watch->is_busy = false;
+	for (struct registration *reg = watch->first; reg; reg = reg->next) {
+		struct group *group = reg->present ? listener_group(reg->listener) : NULL;
+		if (!group || !takes_part(reg, group))
+			continue;
+		balance_follow(&reg->balance, now_ms, local_of(group), group->ledger->stolen);
+		watch->is_busy |= balance_is_busy(&reg->balance);
+	}
+}
+
+int steal_slice(struct watch *watch, uint64_t now_ms, int slice_ms)
+{
+	if (__builtin_expect(!steal_ratio(), 1))
+		return slice_ms;
+	follow(watch, now_ms);
+	if (!watch->is_busy)
+		return slice_ms;
+	if (watch->is_hot)
+		return 0;
+	return slice_ms < LOOK_MS ? slice_ms : LOOK_MS;
+}
+
 static bool steal_from(struct registration *reg, const struct group *group, uint64_t now_ms)
 {
 	int length, slot = find_queue(reg, group, now_ms, &length);
@@ -104,18 +125,12 @@ int steal_look(struct watch *watch, uint64_t now_ms, struct epoll_event *events,
 {
 	int count = 0;
 
-	if (__builtin_expect(!steal_ratio(), 1))
+	if (__builtin_expect(!steal_ratio(), 1) || !watch->is_busy)
 		return 0;
-	watch->is_busy = false;
-	for (struct registration *reg = watch->first; reg; reg = reg->next) {
+	for (struct registration *reg = watch->first; reg && count < max; reg = reg->next) {
 		struct group *group = reg->present ? listener_group(reg->listener) : NULL;
-		if (!group || !takes_part(reg, group))
-			continue;
-		balance_follow(&reg->balance, now_ms, local_of(group), group->ledger->stolen);
-		if (!balance_is_busy(&reg->balance))
-			continue;
-		watch->is_busy = true;
-		if (count < max && steal_from(reg, group, now_ms))
+		if (group && takes_part(reg, group) && balance_is_busy(&reg->balance) &&
+		    steal_from(reg, group, now_ms))
 			events[count++] =
 				(struct epoll_event){.events = EPOLLIN, .data.u64 = reg->data};
 	}

@@ -18,8 +18,8 @@ static inline unsigned steal_ratio(void)
 	return runtime_policy()->balance_steal;
 }
 
-/* How long the thread may sleep, that could for slice_ms. */
-int steal_slice(const struct watch *watch, int slice_ms);
+/* Before each wait: how long the thread may sleep, that could for slice_ms. */
+int steal_slice(struct watch *watch, uint64_t now_ms, int slice_ms);
 /* Nothing came in that time. Writes events of listeners of which something may be taken, and
  * returns how many. */
 int steal_look(struct watch *watch, uint64_t now_ms, struct epoll_event *events, int max);

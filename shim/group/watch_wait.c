@@ -145,7 +145,7 @@ int watch_wait(unsigned number, const struct watch_call *call)
 			count = 0;
 			break;
 		}
-		int slice = steal_slice(watch, slice_of(watch, now, left));
+		int slice = steal_slice(watch, now, slice_of(watch, now, left));
 		count = call->wait(call, draining ? 0 : slice, mask);
 		if (count < 0 || (!count && !draining && slice == left))
 			break;

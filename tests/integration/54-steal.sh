@@ -91,6 +91,6 @@ for steal in off 5; do
 	serve_down
 done
 diag "0.2 to 0.4 s after a worker got stuck: ${during[5]} accepted with stealing, ${during[0]} without"
-between "${during[5]}" $((during[0] + 100)) 1000000000 "its connections are taken before it counts as stuck"
+between "${during[5]}" $((during[0] + 20)) 1000000000 "its connections are taken before it counts as stuck"
 
 done_testing

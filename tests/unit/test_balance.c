@@ -59,10 +59,12 @@ Test(balance, a_long_pause_is_not_a_busy_window)
 
 Test(balance, what_counts_as_long)
 {
-	cr_assert_not(balance_is_long(0, true));
-	cr_assert_not(balance_is_long(1, false), "its worker is about to wake up");
-	cr_assert(balance_is_long(1, true));
-	cr_assert(balance_is_long(100, false));
+	cr_assert_not(balance_is_long(0, true, true));
+	cr_assert_not(balance_is_long(2, false, false), "its worker is about to wake up");
+	cr_assert_not(balance_is_long(1, true, false), "it may be another each time");
+	cr_assert(balance_is_long(2, true, false));
+	cr_assert(balance_is_long(1, true, true));
+	cr_assert(balance_is_long(100, false, false));
 }
 
 Test(balance, one_for_n)
