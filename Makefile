@@ -34,10 +34,10 @@ $(BUILD)/core.a: $(call obj,$(CORE_SRC))
 
 $(LIB): $(call obj,$(CALLS_SRC) $(CORE_SRC)) shim/export.map
 	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,librssshim.so -Wl,-z,defs -Wl,-z,now \
-		-Wl,--version-script=shim/export.map -o $@ $(filter %.o,$^) -ldl -l:libinih.a
+		-Wl,--version-script=shim/export.map -o $@ $(filter %.o,$^) -pthread -ldl -l:libinih.a
 
 $(COMMAND): $(call obj,$(COMMAND_SRC)) $(BUILD)/core.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -l:libinih.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -pthread -l:libinih.a
 
 include shim/command/install.mk
 include tests/tests.mk
@@ -62,4 +62,4 @@ help:
 clean:
 	rm -rf $(BUILD)
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -name 'debian-*' -prune -o -type f -name '*.d' -print 2>/dev/null)

@@ -13,10 +13,20 @@
 #include "shim/process/self.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <unistd.h>
+
+/* Of Linux 5.9 and 5.11, and of glibc 2.34: older headers do not have them. */
+#ifndef CLOSE_RANGE_UNSHARE
+#define CLOSE_RANGE_UNSHARE (1 << 1)
+#endif
+#ifndef CLOSE_RANGE_CLOEXEC
+#define CLOSE_RANGE_CLOEXEC (1 << 2)
+#endif
+int close_range(unsigned int first, unsigned int last, int flags);
+void closefrom(int first);
 
 /* Of what a vfork child closes its parent may have to know. To forget one of these does no harm: it
  * is looked at again. */

@@ -13,6 +13,11 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+/* Linux 5.6; older headers do not have it. The number is the same everywhere. */
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438
+#endif
+
 /* What the kernel calls it in /proc/PID/fd. */
 #define MEMORY_LINK "/memfd:" STAT_MEMORY_NAME " (deleted)"
 

@@ -6,6 +6,11 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
+/* Linux 5.11; older headers do not have it. */
+#ifndef SO_PREFER_BUSY_POLL
+#define SO_PREFER_BUSY_POLL 69
+#endif
+
 #ifndef TCP_FASTOPEN_NO_COOKIE
 #define TCP_FASTOPEN_NO_COOKIE 34
 #endif
