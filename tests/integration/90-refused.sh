@@ -103,12 +103,13 @@ small "descriptors 0 to 2 closed" 1000 sh -c 'exec "$@" <&- >&- 2>&-' - "${SHIM[
 small "files of no size" any prlimit --fsize=0 "${SHIM[@]}"
 small "no locked memory" 1000 prlimit --memlock=0 "${SHIM[@]}"
 small "128 descriptors" any prlimit --nofile=128 "${SHIM[@]}"
-# Out of memory: to allocate, and to map. Where there is too little for the server alone, too.
+# Out of memory: to allocate, and to map. Where there is room for the libraries, but not for a stack
+# more, what the library maps itself may be refused.
 "${CC:-cc}" -O2 -Wall -Wextra -shared -fPIC -o "$WORLD_DIR/nomemory.so" \
 	"$BENCH_ROOT/tests/preload/nomemory.c" || exit 1
 small "no memory to allocate" 1000 env LD_PRELOAD="$BUILD/librssshim.so:$WORLD_DIR/nomemory.so" \
 	RSSSHIM_CONF="$WORLD_DIR/policy.ini" RSSSHIM_SHIM_LOG=debug
-for mb in 8 12 16 24; do
+for mb in 24 28 32 64; do
 	small "$mb MB of address space" any prlimit --as=$((mb << 20)) "${SHIM[@]}"
 done
 
