@@ -25,8 +25,10 @@
 #ifndef CLOSE_RANGE_CLOEXEC
 #define CLOSE_RANGE_CLOEXEC (1 << 2)
 #endif
+#if !__GLIBC_PREREQ(2, 34)
 int close_range(unsigned int first, unsigned int last, int flags);
 void closefrom(int first);
+#endif
 
 /* Of what a vfork child closes its parent may have to know. To forget one of these does no harm: it
  * is looked at again. */

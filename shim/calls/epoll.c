@@ -138,9 +138,10 @@ static int to_ms(const struct timespec *timeout)
 	return (int)(timeout->tv_sec * 1000 + (timeout->tv_nsec + 999999) / 1000000);
 }
 
-/* Since glibc 2.35. */
+#if !__GLIBC_PREREQ(2, 35)
 int epoll_pwait2(int epfd, struct epoll_event *events, int max, const struct timespec *timeout,
 		 const sigset_t *mask);
+#endif
 
 EXPORTED int epoll_pwait2(int epfd, struct epoll_event *events, int max,
 			  const struct timespec *timeout, const sigset_t *mask)
