@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# alone
 # timeout: 300
 # Every way a server listens: each connection must be served on the CPU where its packets arrive,
 # judged from outside, and about half of them without the shim.
@@ -86,7 +87,10 @@ haproxy_way() { # NAME BIND-OPTIONS
 	wait_gone "$SPAWNED"
 }
 
-wait_gone() { while [ -d "/proc/$1" ]; do sleep 0.05; done; }
+wait_gone() {
+	while [ -d "/proc/$1" ]; do sleep 0.05; done
+	wait_free dut 8080
+}
 
 serve_way() { # NAME EXCHANGE-EXPECTED SERVE-OPTIONS...
 	local name=$1 family
@@ -110,7 +114,7 @@ passed_way() {
 	is_chosen "$name" || return
 	shift
 	# Another user must be able to read what it runs.
-	cp "$BUILD/serve" "$BUILD/librssshim.so" "$WORLD_DIR"
+	cp --remove-destination "$BUILD/serve" "$BUILD/librssshim.so" "$WORLD_DIR"
 	chmod 755 "$WORLD_DIR"
 	for family in 4 6; do
 		spawn_dut "passed-$family" "$@" python3 "$(dirname "$0")/../lib/pass_listener.py" "$family" 8080 \

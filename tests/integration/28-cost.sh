@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# alone
 # timeout: 200
 # What steering costs nginx in system calls: none for a connection that comes through a member, one a
 # batch at most elsewhere, none for listeners that are taken out and put back; and what a worker

@@ -91,6 +91,7 @@ served_in_time() {
 
 # The kernel spreads what no member prefers over all of them, those nobody watches too.
 serve_up() { # ARGUMENT...
+	wait_free dut 8080
 	spawn_dut serve "$BUILD/refuse" cbpf -- env LD_PRELOAD="$BUILD/librssshim.so" \
 		RSSSHIM_CONF="$WORLD_DIR/policy.ini" RSSSHIM_SHIM_LOG=error "$BUILD/serve" --port 8080 "$@"
 	wait_port dut 8080

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# alone
 # timeout: 300
 # Both legs of every proxied session on one CPU: nginx and HAProxy, http and plain TCP, with and
 # without an address of their own, over IPv4 and IPv6, to several upstream addresses.
@@ -29,11 +30,20 @@ sessions() {
 	if [ "$low" = exact ]; then
 		is "$accepted" "[$COUNT,$COUNT]" "$name: accepted legs aligned"
 		is "$upstream" "[$COUNT,$COUNT]" "$name: upstream legs aligned"
+		[ "$accepted$upstream" = "[$COUNT,$COUNT][$COUNT,$COUNT]" ] || astray "$@"
 	else
 		between "$(jq '.[1] * 1000 / .[0] | floor' <<<"$upstream")" 350 650 \
 			"$name: about half of the upstream legs aligned"
 	fi
 	conns_release
+}
+
+# astray PID: some that are not aligned, and what the shim says.
+astray() {
+	{
+		observe --list --listen 8080 --upstream 9000 "$@" | grep -v ' aligned' | head -8
+		"$BUILD/rssshim" stat "$1"
+	} | while IFS= read -r line; do diag "$line"; done
 }
 
 # case_of NAME FAMILY EXACT COMMAND...: the proxy as COMMAND, which leaves its pid file.

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# alone
 # The single acceptor: memcached, whose main thread accepts and deals descriptors out to its workers.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"

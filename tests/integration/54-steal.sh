@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# alone
 # timeout: 200
 # [balance] steal: a worker that would sleep takes what waits too long for another. Which connection
 # was taken by whom is judged from outside.

@@ -90,7 +90,8 @@ END
 proxy RSSSHIM_CONF="$WORLD_DIR/policy.ini"
 sessions "wrong key" 300
 conns_release
-is "$(said 'do not arrive on the CPU')" 1 "wrong key: noticed"
+# A worker that was at it already when another was done says so, too.
+between "$(said 'do not arrive on the CPU')" 1 2 "wrong key: noticed"
 is "$(said 'learned from')" 1 "wrong key: learned instead"
 sessions "wrong key" 1000
 both_aligned "wrong key" 1000

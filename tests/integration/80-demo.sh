@@ -1,4 +1,5 @@
 #!/bin/bash
+# alone
 # make demo as a test: it shows what it promises, fails where nothing is aligned, leaves nothing behind.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"

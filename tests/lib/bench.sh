@@ -270,6 +270,15 @@ wait_port() {
 	wait_until 10 bench_listens "$ns" "$2" || bench_die "nothing listens on port $2 of the $1"
 }
 
+# wait_free dut|client PORT: until nothing listens there any more: processes that stop_pid() did not
+# wait for may be the last to have the socket.
+wait_free() {
+	local ns=$DUT
+	[ "$1" = client ] && ns=$CLIENT
+	wait_until 10 bench_is_free "$ns" "$2" || bench_die "something still listens on port $2 of the $1"
+}
+bench_is_free() { ! bench_listens "$@"; }
+
 # wait_ready THREADS PID: until so many threads of that process and its descendants wait for work, so
 # have pinned themselves and watch their listeners: later than the port is open. Goes on after five
 # seconds all the same.

@@ -80,10 +80,14 @@ static void control(int epfd, int op, struct connection *c)
 			 c);
 }
 
-static void end(struct connection *c)
+static void end(int epfd, struct connection *c)
 {
 	int fd = c->fd;
 
+	/* While a child that is about to end has a copy, closing takes nothing out of an instance.
+	 */
+	if (opt.forks)
+		control(epfd, EPOLL_CTL_DEL, c);
 	c->alive = DEAD;
 	c->busy = 0;
 	/* Freed before it is closed: from then on the number can be another thread's. */
@@ -113,7 +117,7 @@ static void serve(int epfd, struct connection *c)
 		return;
 	}
 	if (!echo(c)) {
-		end(c);
+		end(epfd, c);
 		return;
 	}
 	c->turns++;
