@@ -13,7 +13,9 @@ COUNT=100
 world_up clients=4
 world_conf >"$WORLD_DIR/policy.ini"
 chmod 755 "$WORLD_DIR"
-SHIM=(env LD_PRELOAD="$BUILD/librssshim.so" RSSSHIM_CONF="$WORLD_DIR/policy.ini")
+# Another user must be able to read what it runs.
+cp "$BUILD/serve" "$BUILD/librssshim.so" "$WORLD_DIR"
+SHIM=(env LD_PRELOAD="$WORLD_DIR/librssshim.so" RSSSHIM_CONF="$WORLD_DIR/policy.ini")
 
 # judge NAME WANTED PID: opens connections; WANTED in 1000 of them are aligned, or `any`.
 judge() {
@@ -32,7 +34,7 @@ small() {
 	[[ $name = *"$ONLY"* ]] || return
 	shift 2
 	: >"$WORLD_DIR/serve.log"
-	spawn_dut serve "$@" "$BUILD/serve" --port 8080 --cpus "0 1"
+	spawn_dut serve "$@" "$WORLD_DIR/serve" --port 8080 --cpus "0 1"
 	if ! wait_until 5 bench_listens "$DUT" 8080; then
 		not_ok "$name: starts" "$(cat "$WORLD_DIR/serve.log")"
 		return
@@ -107,7 +109,7 @@ small "128 descriptors" any prlimit --nofile=128 "${SHIM[@]}"
 # more, what the library maps itself may be refused.
 "${CC:-cc}" -O2 -Wall -Wextra -shared -fPIC -o "$WORLD_DIR/nomemory.so" \
 	"$BENCH_ROOT/tests/preload/nomemory.c" || exit 1
-small "no memory to allocate" 1000 env LD_PRELOAD="$BUILD/librssshim.so:$WORLD_DIR/nomemory.so" \
+small "no memory to allocate" 1000 env LD_PRELOAD="$WORLD_DIR/librssshim.so:$WORLD_DIR/nomemory.so" \
 	RSSSHIM_CONF="$WORLD_DIR/policy.ini" RSSSHIM_SHIM_LOG=debug
 for mb in 24 28 32 64; do
 	small "$mb MB of address space" any prlimit --as=$((mb << 20)) "${SHIM[@]}"
