@@ -10,7 +10,7 @@ UNIT=/lib/systemd/system/nginx.service
 if [ ! -x /lib/systemd/systemd ] || [ ! -e $UNIT ]; then skip_all "no systemd, or no nginx.service"; fi
 
 world_up clients=4
-make -s -C "$BENCH_ROOT" install BUILD="$BUILD" DESTDIR="$WORLD_DIR/root" PREFIX=/usr/local >/dev/null
+make -s -C "$BENCH_ROOT" install BUILD="$BUILD" DESTDIR="$WORLD_DIR/tree" PREFIX=/usr/local >/dev/null
 nginx_conf workers=2 port=8080
 {
 	echo "worker_processes 2; worker_cpu_affinity auto; pid /run/nginx.pid;"
@@ -27,7 +27,7 @@ printf '[Unit]\nDefaultDependencies=no\n[Service]\nEnvironment=RSSSHIM_CONF=%s\n
 cat >"$WORLD_DIR/first" <<-END
 	set -e
 	mount --make-rprivate /
-	mount --bind "$WORLD_DIR/root/usr/local" /usr/local
+	mount --bind "$WORLD_DIR/tree/usr/local" /usr/local
 	mount --bind "$WORLD_DIR/system.conf" /etc/nginx/nginx.conf
 	mount -t tmpfs none /run
 	umount -R /sys/fs/cgroup || true
