@@ -3,7 +3,7 @@
 demo:
 	@tests/lib/install-packages tests/demo/packages
 	@echo "building"
-	@$(MAKE) --no-print-directory -s all softnic tools
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) all softnic tools
 	@BUILD=$(abspath $(BUILD)) tests/demo/demo.sh
 
 include examples/examples.mk
