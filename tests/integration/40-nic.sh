@@ -118,6 +118,7 @@ fi
 # The doctor knows irqbalance by its name; it need not be the program.
 cp /bin/sleep "$WORLD_DIR/irqbalance"
 spawn_dut irqbalance "$WORLD_DIR/irqbalance" 60
+wait_until 5 grep -qx irqbalance "/proc/$SPAWNED/comm"
 doctor --conf "$conf"
 like "$FOUND" "warning: irqbalance moves receive queues" "irqbalance"
 stop_pid "$SPAWNED"

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -64,6 +65,9 @@ static void end(int i)
 {
 	pthread_cancel(thread[i]);
 	pthread_join(thread[i], NULL);
+	/* The kernel lets the joining thread go a moment before it forgets the other. */
+	for (int ms = 0; ms < 5000 && !syscall(SYS_tgkill, getpid(), tid[i], 0); ms++)
+		usleep(1000);
 }
 
 Test(seats, one_a_cpu_in_order_and_around_again)
