@@ -4,13 +4,15 @@
 
 COUNT connections in all, SIZE of them at a time: a burst begins when the one before was answered.
     stop=PID        that process stands still while a burst arrives, so that all of it waits at once
-    balance=KEY     as many connections of a burst for each of two receive queues (table "equal 2")
+    balance=KEY     as many connections of a burst for each of two receive queues (table "equal 2"),
+                    in random order: in turn they would meet workers that take turns
     first=PORT      .. with source ports from there on (20000)
     request=TEXT    what is sent, followed by CR LF ("version")
 Prints one line of JSON once all are open: ok, failed.
 """
 import json
 import os
+import random
 import selectors
 import signal
 import socket
@@ -92,8 +94,10 @@ def main():
     stop = int(option.get("stop", 0))
     held, wanted, size = [], int(count), int(size)
     for first in range(0, wanted, size):
+        burst = list(range(first, min(first + size, wanted)))
+        random.shuffle(burst)
         opened = []
-        for i in range(first, min(first + size, wanted)):
+        for i in burst:
             source = sources[i // 2 % len(sources)]
             opened.append(unconnected(source, ports.next(source, i & 1) if ports else 0))
         if stop:
