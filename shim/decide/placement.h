@@ -22,8 +22,8 @@ bool placement_takes_part(const struct placement_worker *worker);
 /* Of the workers at home on that CPU, the one with the fewest connections; -1: there is none. */
 int placement_choose(const struct placement_worker *workers, unsigned count, int cpu);
 
-/* Whether a connection moves: at once if it was just registered, later only if its packets were
- * twice in a row seen on the same CPU that is not its worker's. One packet may stray while a table
- * is rewritten, and to follow each would be to chase it. *seen is what the last look at this
- * connection left here, 0 before the first. */
+/* Whether a connection moves: at once if it was just registered, later only if two looks in a row,
+ * some time apart, found its last packet on the same CPU that is not its worker's. One packet may
+ * stray while a table is rewritten, and to follow each would be to chase it. *seen is what the last
+ * look at this connection left here, 0 before the first. */
 bool placement_is_lasting(uint16_t *seen, int cpu, bool is_home);

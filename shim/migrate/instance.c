@@ -45,7 +45,7 @@ static unsigned take_free(int epfd)
 		instance->tid = 0;
 		instance->closed = false;
 		instance->next_home_ms = instance->next_sweep_ms = 0;
-		instance->cursor = 0;
+		instance->cursor = instance->hot = instance->suspects = 0;
 		placement_leave(&workers[i]);
 		workers[i].held = 0;
 		return i;

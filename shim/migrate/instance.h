@@ -9,6 +9,8 @@
 #include "shim/decide/placement.h"
 #include "shim/migrate/place.h"
 
+#define INSTANCE_SUSPECTS 256
+
 struct instance {
 	_Atomic uint32_t epoch; /* process that uses it; 0: none */
 	_Atomic int epfd;       /* one of its numbers */
@@ -20,6 +22,9 @@ struct instance {
 	/* Of the thread that waits. */
 	uint64_t next_home_ms, next_sweep_ms;
 	int cursor; /* descriptor that the sweep looks at next */
+	int hot;    /* so many are to be looked at soon: connections moved */
+	/* Found away at the last sweep. */
+	int suspects, suspect[INSTANCE_SUSPECTS];
 };
 
 struct instance *instance_at(unsigned number);
