@@ -132,7 +132,7 @@ EXPORTED int setsockopt(int fd, int level, int name, const void *value, socklen_
 	if (!ret && runtime_on())
 		listener = listener_of(fd);
 	if (!ret && listener >= 0)
-		listener_option_set(listener, level, name, value, length);
+		listener_option_set(listener, fd, level, name, value, length);
 	else if (!ret)
 		note_option(fd, level, name);
 	return ret;

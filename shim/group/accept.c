@@ -7,10 +7,16 @@
 #include "shim/group/stand_in.h"
 #include "shim/group/steal.h"
 #include "shim/group/watch.h"
+#include "shim/kernel/clock.h"
 #include "shim/kernel/sys.h"
 #include "shim/stat/stat.h"
 #include <errno.h>
 #include <stddef.h>
+#include <string.h>
+
+/* Where one kind of flows comes in numbers, whoever accepts them for another would do nothing else
+ * for as long as they come. */
+#define HANDED_MAX 64
 
 /* One accept() as the application called it. */
 struct attempt {
@@ -20,8 +26,9 @@ struct attempt {
 	socklen_t *length;
 	int flags;
 	accept_fn real;
-	int slot; /* of the member tried last; -1: the application's socket */
-	bool handed_over;
+	int slot;              /* of the member tried last; -1: the application's socket */
+	bool sleeps;           /* the application expects accept() to wait as long as it takes */
+	unsigned handed;       /* over to others, so far */
 	bool stolen;           /* from a worker that would have taken it */
 	struct slot_set empty; /* members that had nothing, so that none is asked twice */
 };
@@ -31,12 +38,36 @@ static bool is_empty(int result)
 	return result < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
+/* What is left to do for accept(): what has no room is cut off, and its real length told. */
+static int tell_address(const struct attempt *attempt, const struct letter *letter, int accepted)
+{
+	if (accepted < 0 || !attempt->address)
+		return accepted;
+	int room = attempt->length ? (int)*attempt->length : -1;
+	if (room < 0) {
+		sys(SYS_close, accepted);
+		errno = attempt->length ? EINVAL : EFAULT;
+		return -1;
+	}
+	memcpy(attempt->address, &letter->from,
+	       (socklen_t)room < letter->length ? (socklen_t)room : letter->length);
+	*attempt->length = letter->length;
+	return accepted;
+}
+
+static int from_mailbox(const struct attempt *attempt, unsigned slot)
+{
+	struct letter letter;
+	int accepted = mailbox_take(attempt->group, slot, attempt->flags, &letter);
+
+	return tell_address(attempt, &letter, accepted);
+}
+
 static int from_member(struct attempt *attempt, unsigned slot)
 {
 	attempt->slot = (int)slot;
 	if (ledger_hands_over(attempt->group->ledger))
-		return mailbox_take(attempt->group, slot, attempt->address, attempt->length,
-				    attempt->flags);
+		return from_mailbox(attempt, slot);
 	int member = attempt->group->member[slot];
 	int result = attempt->real(member, attempt->address, attempt->length, attempt->flags);
 	/* That the members' listening ended is told by the application's own socket, or nobody. */
@@ -45,35 +76,49 @@ static int from_member(struct attempt *attempt, unsigned slot)
 	return result;
 }
 
+/* Puts it where it belongs, if that is elsewhere. Whoever was told by epoll or poll() that a socket
+ * which blocks is ready gets this one: he has other connections to serve, and would wait here for
+ * the next. */
+static bool hand_over(struct attempt *attempt, int accepted, const struct letter *letter)
+{
+	int slot = mailbox_of(attempt->group, watch_home_of_thread(attempt->listener), accepted);
+
+	if (slot < 0 || attempt->handed == HANDED_MAX ||
+	    (!attempt->sleeps && socket_is_blocking(attempt->fd)) ||
+	    !mailbox_post(attempt->group, (unsigned)slot, accepted, letter))
+		return false;
+	attempt->handed++;
+	return true;
+}
+
 /* One connection of the application's socket, or -1 with EAGAIN where it was handed over: then the
  * caller has to look again whether this thread should sleep. */
 static int from_application(struct attempt *attempt)
 {
-	socklen_t room = attempt->length ? *attempt->length : 0;
-	int accepted;
+	struct letter letter = {.flags = attempt->flags, .length = sizeof(letter.from)};
 
 	attempt->slot = -1;
-	accepted = attempt->real(attempt->fd, attempt->address, attempt->length, attempt->flags);
-	if (accepted < 0 || !ledger_hands_over(attempt->group->ledger) ||
-	    !mailbox_offer(attempt->group, watch_home_of_thread(attempt->listener), accepted,
-			   attempt->flags))
-		return accepted;
-	if (attempt->length)
-		*attempt->length = room;
+	if (!ledger_hands_over(attempt->group->ledger))
+		return attempt->real(attempt->fd, attempt->address, attempt->length,
+				     attempt->flags);
+	int accepted = attempt->real(attempt->fd, (struct sockaddr *)&letter.from, &letter.length,
+				     attempt->flags);
+	if (accepted < 0 || !hand_over(attempt, accepted, &letter))
+		return tell_address(attempt, &letter, accepted);
 	errno = EAGAIN;
-	attempt->handed_over = true;
 	return -1;
 }
 
-/* The same of a socket that does not block: goes on behind what was handed over. */
+/* The same without a look at the members: goes on behind what was handed over. */
 static int from_application_at_once(struct attempt *attempt)
 {
+	unsigned handed;
 	int result;
 
 	do {
-		attempt->handed_over = false;
+		handed = attempt->handed;
 		result = from_application(attempt);
-	} while (attempt->handed_over);
+	} while (attempt->handed != handed);
 	return result;
 }
 
@@ -112,19 +157,31 @@ static int from_ready(struct attempt *attempt)
 	return result;
 }
 
+/* Never less than what is left of the time; -1 is for ever. */
+static int left_ms(int timeout_ms, uint64_t start)
+{
+	int64_t left = (int64_t)(start + CLOCK_TICK_MS - clock_ms()) + timeout_ms;
+
+	if (timeout_ms < 0)
+		return -1;
+	return left < 0 ? 0 : left < timeout_ms ? (int)left : timeout_ms;
+}
+
 /* A thread that blocks in accept() waits for its home's members and the application's socket at
  * once, which only an epoll instance of its own can do. */
 static int blocking(struct attempt *attempt)
 {
-	for (;;) {
-		struct epoll_event event;
+	int timeout_ms = listener_at(attempt->listener)->timeout_ms;
+	uint64_t start = clock_ms();
+	struct epoll_event event;
+	struct watch_call call = {
+		.wait = stand_in_wait, .events = &event, .max_events = 1, .timeout_ms = timeout_ms};
+
+	attempt->sleeps = !stand_in_polls();
+	for (;; call.timeout_ms = left_ms(timeout_ms, start)) {
 		int number = stand_in_open(attempt->listener, attempt->fd);
 		if (number < 0)
 			return from_application_at_once(attempt);
-		struct watch_call call = {.wait = stand_in_wait,
-					  .events = &event,
-					  .max_events = 1,
-					  .timeout_ms = listener_at(attempt->listener)->timeout_ms};
 		int count = watch_wait((unsigned)number, &call);
 		if (count <= 0 && (listener_known(attempt->fd) != attempt->listener))
 			return attempt->real(attempt->fd, attempt->address, attempt->length,
@@ -132,7 +189,7 @@ static int blocking(struct attempt *attempt)
 		if (count < 0 && stand_in_is_lost())
 			continue;
 		/* With a timeout the kernel does not restart accept() (sock_intr_errno). */
-		if (count < 0 && errno == EINTR && call.timeout_ms < 0 && stand_in_restarts())
+		if (count < 0 && errno == EINTR && timeout_ms < 0 && stand_in_restarts())
 			continue;
 		if (count <= 0) {
 			errno = count ? errno : EAGAIN;
@@ -163,15 +220,12 @@ static struct slot_set left_behind(const struct group *group)
 
 static int from_all(struct attempt *attempt)
 {
-	int before = errno, result;
+	int result;
 
 	deal_order(attempt->group);
 	result = from_ready(attempt);
-	if (!is_empty(result)) {
-		errno = result < 0 ? errno : before;
+	if (!is_empty(result))
 		return result;
-	}
-	errno = before;
 	const struct slot_set *added = watch_of_thread(attempt->listener);
 	if (!added && socket_is_blocking(attempt->fd))
 		return blocking(attempt);
@@ -215,9 +269,12 @@ int accept_from(int listener, int fd, struct sockaddr *address, socklen_t *lengt
 				  .length = length,
 				  .flags = flags,
 				  .real = real};
-	int accepted = from_all(&attempt);
+	int before = errno, accepted = from_all(&attempt);
 
-	if (accepted >= 0)
-		count(&attempt, accepted);
+	if (accepted < 0)
+		return accepted;
+	count(&attempt, accepted);
+	/* What was tried in vain before is nothing to tell. */
+	errno = before;
 	return accepted;
 }

@@ -54,6 +54,7 @@ static struct group *group_new(const struct socket_address *address)
 		group->ledger_fd = group->door = -1;
 		group->slot_count = group->member_count = 0;
 		group->generation = 0;
+		group->remembering = false;
 		group->whole_ms = 0;
 		group->address = *address;
 		group->listeners = 0;

@@ -25,8 +25,10 @@ struct group {
 	unsigned slot_count;
 	unsigned member_count; /* one a slot; of mailboxes two */
 	int member[MEMBERS_MAX];
-	struct slot_set watched; /* as of the generation published last here, for hand-overs */
+	/* For hand-overs: which slots are watched, as of which generation; somebody writes that. */
+	struct slot_set watched;
 	_Atomic uint32_t generation;
+	_Atomic bool remembering;
 	struct socket_address address;
 	_Atomic uint32_t listeners; /* the application's sockets in it that this process holds */
 	_Atomic int backlog;

@@ -13,7 +13,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 
-#define LEDGER_ABI         4
+#define LEDGER_ABI         5
 #define LEDGER_WATCHES_MAX 512
 
 /* How connections come to a worker on their CPU: the first that the kernel allows. */
@@ -66,7 +66,8 @@ struct ledger {
 	_Atomic uint32_t member_base, common_base, common_count;
 	_Atomic uint64_t look_ms; /* when somebody shall look for dead and stuck workers again */
 	_Atomic uint32_t looks;
-	_Atomic int accepting; /* thread inside accept() of a blocking common socket; 0: none */
+	_Atomic uint32_t
+		accepting; /* who is inside accept() of a blocking common socket; 0: none */
 
 	/* The interfaces that spread over receive queues, and the CPUs of those. */
 	_Atomic uint32_t nic_count;
@@ -134,8 +135,9 @@ struct ledger_eyes {
 
 /* One look at the workers. waiting: slots whose queue holds connections at this moment.
  * Frees the entries of threads that are gone, marks those that are stuck, and says in *again_ms how
- * soon the next look is due. Returns the slots whose waiting connections nobody moving is home to.
- */
+ * soon the next look is due. Returns the slots whose waiting connections nobody moving is home to,
+ * or whose worker was found gone or stuck just now: of several at home there only one is woken up
+ * for a connection, and it may have been that. */
 struct slot_set ledger_check(struct ledger *ledger, const struct slot_set *waiting, uint64_t now_ms,
 			     const struct ledger_eyes *eyes, unsigned *again_ms);
 

@@ -12,6 +12,7 @@
 #include "shim/stat/observe.h"
 #include "shim/stat/stat.h"
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <string.h>
 
@@ -39,9 +40,10 @@ static int accept_timeout(int fd)
 	socklen_t length = sizeof(timeout);
 
 	socket_get(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, &length);
-	return timeout.tv_sec || timeout.tv_usec
-		       ? (int)(timeout.tv_sec * 1000 + (timeout.tv_usec + 999) / 1000)
-		       : -1;
+	if (!timeout.tv_sec && !timeout.tv_usec)
+		return -1;
+	int64_t ms = (int64_t)timeout.tv_sec * 1000 + (timeout.tv_usec + 999) / 1000;
+	return ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
 int listener_enter(int fd, struct group *group, bool app_reuseport)
@@ -429,7 +431,8 @@ static bool is_own_steering(int level, int name)
 		name == SO_DETACH_REUSEPORT_BPF || name == SO_INCOMING_CPU);
 }
 
-void listener_option_set(int number, int level, int name, const void *value, socklen_t length)
+void listener_option_set(int number, int fd, int level, int name, const void *value,
+			 socklen_t length)
 {
 	struct group *group = listener_group(number);
 
@@ -455,7 +458,7 @@ void listener_option_set(int number, int level, int name, const void *value, soc
 		return;
 	}
 	if (level == SOL_SOCKET && name == SO_RCVTIMEO)
-		listener_at(number)->timeout_ms = accept_timeout(group->member[0]);
+		listener_at(number)->timeout_ms = accept_timeout(fd);
 }
 
 void listener_option_read(int number, int level, int name, void *value, const socklen_t *length)

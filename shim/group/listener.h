@@ -53,6 +53,7 @@ void listener_duplicated(int number, int fd);
 void listener_stopped(int number);
 
 /* setsockopt() on it succeeded. */
-void listener_option_set(int number, int level, int name, const void *value, socklen_t length);
+void listener_option_set(int number, int fd, int level, int name, const void *value,
+			 socklen_t length);
 /* getsockopt() on it: corrects what only the shim changed. */
 void listener_option_read(int number, int level, int name, void *value, const socklen_t *length);

@@ -7,11 +7,7 @@
 #include <fcntl.h>
 #include <stddef.h>
 #include <string.h>
-
-/* What comes with a descriptor: the flags of the accept4() that made it. */
-struct letter {
-	int flags;
-};
+#include <sys/ioctl.h>
 
 #define LETTER_CONTROL CMSG_SPACE(sizeof(int))
 
@@ -51,49 +47,60 @@ int mailbox_make(struct group *group)
 	return ret;
 }
 
-/* The slot of a CPU that a live worker watches, -1 none. */
-static int slot_of_cpu(struct group *group, int cpu)
+/* Reads the ledger's long list only where it changed. One thread at a time remembers what it read;
+ * others have theirs, and one that never comes back leaves them with that. */
+static bool is_watched(struct group *group, unsigned slot)
 {
 	uint32_t generation = group->ledger->generation;
+	struct slot_set watched;
+
+	if (group->generation == generation)
+		return slot_in(&group->watched, slot);
+	ledger_watched(group->ledger, &watched);
+	if (!atomic_exchange(&group->remembering, true)) {
+		for (unsigned w = 0; w < SLOTS_WORDS; w++)
+			slot_set_word(&group->watched, w, watched.word[w]);
+		group->generation = generation;
+		group->remembering = false;
+	}
+	return slot_in(&watched, slot);
+}
+
+int mailbox_of(struct group *group, const struct slot_set *home, int accepted)
+{
+	int cpu;
 
 	/* As long as no interface spreads, packets follow their senders. */
 	if (!group->ledger->nic_count)
 		return -1;
-	if (group->generation != generation) {
-		ledger_watched(group->ledger, &group->watched);
-		group->generation = generation;
+	cpu = socket_incoming_cpu(accepted);
+	for (unsigned s = 0; s < group->slot_count; s++) {
+		if (group->ledger->slot_cpu[s] != cpu)
+			continue;
+		bool is_ours = home && slot_in(home, s);
+		return !is_ours && is_watched(group, s) ? (int)s : -1;
 	}
-	for (unsigned s = 0; s < group->slot_count; s++)
-		if (group->ledger->slot_cpu[s] == cpu)
-			return slot_in(&group->watched, s) ? (int)s : -1;
 	return -1;
 }
 
-static bool post(int mailbox, int accepted, int flags)
+bool mailbox_post(const struct group *group, unsigned slot, int accepted,
+		  const struct letter *letter)
 {
 	char control[LETTER_CONTROL] __attribute__((aligned(8))) = {0};
-	struct letter letter = {.flags = flags};
-	struct iovec data = {.iov_base = &letter, .iov_len = sizeof(letter)};
+	struct iovec data = {.iov_base = (void *)letter, .iov_len = sizeof(*letter)};
 	struct msghdr message = {.msg_iov = &data,
 				 .msg_iovlen = 1,
 				 .msg_control = control,
 				 .msg_controllen = sizeof(control)};
 	struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+	int mailbox = group->member[group->slot_count + slot];
 
 	rights->cmsg_level = SOL_SOCKET;
 	rights->cmsg_type = SCM_RIGHTS;
 	rights->cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(rights), &accepted, sizeof(int));
-	return sys(SYS_sendmsg, mailbox, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof(letter);
-}
-
-bool mailbox_offer(struct group *group, const struct slot_set *home, int accepted, int flags)
-{
-	int slot = slot_of_cpu(group, socket_incoming_cpu(accepted));
-
-	/* A full mailbox, or too many descriptors on their way: served here is served. */
-	if (slot < 0 || (home && slot_in(home, (unsigned)slot)) ||
-	    !post(group->member[group->slot_count + (unsigned)slot], accepted, flags))
+	/* Where it is full, or too many descriptors are on their way: served here is served. */
+	if (sys(SYS_sendmsg, mailbox, &message, MSG_NOSIGNAL | MSG_DONTWAIT) != sizeof(*letter))
 		return false;
 	sys(SYS_close, accepted);
 	stat_count(STAT_MIGRATE_HANDED);
@@ -111,28 +118,49 @@ static void set_blocking_as(int fd, const struct letter *letter, int flags)
 		    flags & SOCK_NONBLOCK ? now | O_NONBLOCK : now & ~(long)O_NONBLOCK);
 }
 
-int mailbox_take(const struct group *group, unsigned slot, struct sockaddr *address,
-		 socklen_t *length, int flags)
+/* What the kernel finds no number for when it delivers, it throws away; accept() would have left it
+ * in the queue. */
+static bool has_number_left(int mailbox)
+{
+	long spare = sys(SYS_fcntl, mailbox, F_DUPFD_CLOEXEC, 0);
+
+	if (spare >= 0)
+		sys(SYS_close, spare);
+	return spare != -EMFILE;
+}
+
+int mailbox_take(const struct group *group, unsigned slot, int flags, struct letter *letter)
 {
 	char control[LETTER_CONTROL] __attribute__((aligned(8))) = {0};
-	struct letter letter = {0};
-	struct iovec data = {.iov_base = &letter, .iov_len = sizeof(letter)};
+	struct iovec data = {.iov_base = letter, .iov_len = sizeof(*letter)};
 	struct msghdr message = {.msg_iov = &data,
 				 .msg_iovlen = 1,
 				 .msg_control = control,
 				 .msg_controllen = sizeof(control)};
 	int close_on_exec = flags & SOCK_CLOEXEC ? MSG_CMSG_CLOEXEC : 0;
-	long ret = sys(SYS_recvmsg, group->member[slot], &message, MSG_DONTWAIT | close_on_exec);
-	struct cmsghdr *rights = ret > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+	int mailbox = group->member[slot];
 
+	if (!has_number_left(mailbox)) {
+		errno = mailbox_length(group, slot) ? EMFILE : EAGAIN;
+		return -1;
+	}
+	long ret = sys(SYS_recvmsg, mailbox, &message, MSG_DONTWAIT | close_on_exec);
+	struct cmsghdr *rights = ret == sizeof(*letter) ? CMSG_FIRSTHDR(&message) : NULL;
 	if (!rights || rights->cmsg_type != SCM_RIGHTS) {
-		errno = EAGAIN;
+		errno = ret > 0 ? EMFILE : EAGAIN;
 		return -1;
 	}
 	int accepted;
 	memcpy(&accepted, CMSG_DATA(rights), sizeof(accepted));
-	set_blocking_as(accepted, &letter, flags);
-	if (address)
-		sys(SYS_getpeername, accepted, address, length);
+	set_blocking_as(accepted, letter, flags);
 	return accepted;
+}
+
+int mailbox_length(const struct group *group, unsigned slot)
+{
+	int bytes = 0;
+
+	/* Of a socket that keeps messages apart it is the sum of them (unix_inq_len). */
+	sys(SYS_ioctl, group->member[slot], FIONREAD, &bytes);
+	return bytes / (int)sizeof(struct letter);
 }

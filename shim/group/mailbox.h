@@ -6,15 +6,29 @@
  * A descriptor in it belongs to the kernel, so a killed worker takes nothing along. */
 #pragma once
 #include "shim/group/group.h"
+#include <netinet/in.h>
+
+/* What comes with a descriptor: what accept4() was asked for, and what it told. Once the client has
+ * reset the connection, nobody else can tell who that was. */
+struct letter {
+	int flags;
+	socklen_t length;
+	struct sockaddr_in6 from; /* has room for both families */
+};
 
 /* Makes a pair a slot: receiving ends first, then the sending ones. Returns 0 or -errno. */
 int mailbox_make(struct group *group);
 
-/* accepted, with the flags it was accepted with, came over the application's socket. Returns true
- * if it was put into the mailbox of the worker on its packets' CPU, and closed here; false if it is
- * for this thread (home: the slots it watches, may be NULL), or nobody there would take it. */
-bool mailbox_offer(struct group *group, const struct slot_set *home, int accepted, int flags);
+/* accepted came over the application's socket: the slot of the worker on its packets' CPU. -1 if it
+ * is for this thread (home: the slots it watches, may be NULL), or nobody there would take it. */
+int mailbox_of(struct group *group, const struct slot_set *home, int accepted);
+/* Puts it into a mailbox and closes it here. Returns false where that is full. */
+bool mailbox_post(const struct group *group, unsigned slot, int accepted,
+		  const struct letter *letter);
 
-/* accept() from a mailbox: -1 and EAGAIN where it is empty. */
-int mailbox_take(const struct group *group, unsigned slot, struct sockaddr *address,
-		 socklen_t *length, int flags);
+/* accept() from a mailbox, in the way that flags say. -1 and EAGAIN where it is empty, EMFILE where
+ * it is not but the process has no descriptor left. */
+int mailbox_take(const struct group *group, unsigned slot, int flags, struct letter *letter);
+
+/* How many connections are in it. */
+int mailbox_length(const struct group *group, unsigned slot);

@@ -196,10 +196,6 @@ struct slot_set registration_look(struct registration *reg, struct group *group,
 		return reg->draining;
 	if (++ledger->looks % RECOUNT_LOOKS == 0)
 		group_recount(group);
-	/* A thread killed inside accept() leaves its claim behind. */
-	int accepting = ledger->accepting;
-	if (accepting && sys(SYS_tkill, accepting, 0) == -ESRCH)
-		atomic_compare_exchange_strong(&ledger->accepting, &accepting, 0);
 	struct slot_set waiting = group_waiting(group);
 	struct slot_set left = ledger_check(ledger, &waiting, now_ms, &eyes, &again_ms);
 	if (again_ms < LEDGER_LOOK_MS)

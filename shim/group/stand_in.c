@@ -1,6 +1,7 @@
 #include "shim/group/stand_in.h"
 #include "shim/group/listener.h"
 #include "shim/group/watch_state.h"
+#include "shim/kernel/clock.h"
 #include "shim/kernel/sys.h"
 #include "shim/process/fd_table.h"
 #include "shim/process/own_fd.h"
@@ -16,6 +17,13 @@
 #define EVENTS_MAX 16
 /* The array of poll() is copied to the stack. */
 #define POLL_MAX 1024
+/* A claim to accept() is some system calls long. Who holds one for longer than this was killed, or
+ * sleeps in there: to sleep beside it is better than to wait for it. */
+#define CLAIM_MS 100
+/* What one waits for another's. */
+#define CLAIM_PAUSE_NS 50000
+/* A claim: the thread, below PID_MAX_LIMIT, and above it which of its claims. */
+#define CLAIM_SHIFT 22
 /* How long an answer to "is this thread pinned" holds. */
 #define PINNED_MS 200
 
@@ -23,8 +31,12 @@ static __thread struct {
 	uint32_t epoch; /* process that opened it */
 	int epfd;
 	int watch;
+	uint32_t polls; /* process in which it waits by poll() */
 	uint64_t asked_ms;
 	cpu_set_t mask;
+	uint32_t claims, claim;    /* to accept(): how many there were, and the present one */
+	uint32_t foreign;          /* another thread's that was seen last, */
+	uint64_t foreign_since_ms; /* and since when */
 } instance;
 
 static pthread_key_t at_thread_end;
@@ -153,15 +165,37 @@ bool stand_in_restarts(void)
 	return any;
 }
 
+bool stand_in_polls(void)
+{
+	return instance.polls == self_epoch();
+}
+
+/* Also a handler that jumped out of accept() has left its thread's own claim behind. */
+static bool is_left_behind(uint32_t holder)
+{
+	uint64_t now = clock_ms();
+
+	if (holder != instance.foreign) {
+		instance.foreign = holder;
+		instance.foreign_since_ms = now;
+	}
+	return now - instance.foreign_since_ms >= CLAIM_MS ||
+	       (holder & ((1u << CLAIM_SHIFT) - 1)) == (uint32_t)self_tid();
+}
+
 bool stand_in_claim(const struct group *group, int fd)
 {
 	struct pollfd poll = {.fd = fd, .events = POLLIN};
-	struct timespec now = {0};
-	int holder = 0;
+	struct timespec now = {0}, pause = {.tv_nsec = CLAIM_PAUSE_NS};
+	uint32_t holder = group->ledger->accepting;
 
-	/* A handler that jumped out of accept() has left this thread's own claim behind. */
-	if (!atomic_compare_exchange_strong(&group->ledger->accepting, &holder, self_tid()) &&
-	    holder != self_tid())
+	if (holder && !is_left_behind(holder)) {
+		/* It runs elsewhere, or waits for this very CPU. */
+		sys(SYS_nanosleep, &pause, NULL);
+		return false;
+	}
+	instance.claim = ++instance.claims << CLAIM_SHIFT | (uint32_t)self_tid();
+	if (!atomic_compare_exchange_strong(&group->ledger->accepting, &holder, instance.claim))
 		return false;
 	if (sys(SYS_ppoll, &poll, 1, &now, NULL, 0) == 1)
 		return true;
@@ -171,7 +205,9 @@ bool stand_in_claim(const struct group *group, int fd)
 
 void stand_in_unclaim(const struct group *group)
 {
-	group->ledger->accepting = 0;
+	uint32_t claim = instance.claim;
+
+	atomic_compare_exchange_strong(&group->ledger->accepting, &claim, 0);
 }
 
 /* A poll() in progress: the listeners' places in the application's array are taken by ours. */
@@ -247,6 +283,7 @@ int stand_in_poll(struct pollfd *fds, nfds_t count, int timeout_ms, const uint64
 				 .wait_plain = wait_plain};
 	int watch = -1;
 
+	instance.polls = self_epoch();
 	if (count > POLL_MAX)
 		return STAND_IN_NOT_NEEDED;
 	memcpy(copy, fds, count * sizeof(*fds));

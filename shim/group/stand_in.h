@@ -24,6 +24,10 @@ bool stand_in_is_lost(void);
  * installed with SA_RESTART. Where handlers differ one cannot know which ran: false. */
 bool stand_in_restarts(void);
 
+/* Whether the calling thread waits for listeners by poll() or select(): then accept() is to give it
+ * the connection it was told of, and not to wait for another. */
+bool stand_in_polls(void);
+
 /* accept() on a blocking socket must not be tried by two at once: the slower would sleep there.
  * True: a connection waits, and until stand_in_unclaim() it is this thread's. */
 bool stand_in_claim(const struct group *group, int fd);

@@ -10,9 +10,6 @@
 #include <signal.h>
 #include <stddef.h>
 
-/* How far behind the clock may be: the longest tick there is. */
-#define TICK_MS 10
-
 /* An event of a member becomes the application's event for its listener, once a batch.
  * Returns false where there is nothing to tell the application. */
 static bool translate(struct watch *watch, const struct epoll_event *events, int before,
@@ -160,7 +157,7 @@ int watch_wait(unsigned number, const struct watch_call *call)
 			break;
 		/* Never early, so at most two ticks late. */
 		if (left > 0)
-			left = call->timeout_ms - (int64_t)(now - start) + TICK_MS;
+			left = call->timeout_ms - (int64_t)(now - start) + CLOCK_TICK_MS;
 		if (call->timeout_ms >= 0 && left <= 0)
 			break;
 		/* A signal that arrives between two slices of a wait must end it as it would have

@@ -3,6 +3,9 @@
 #include <stdint.h>
 #include <time.h>
 
+/* The longest tick there is: how far behind the clock may be. */
+#define CLOCK_TICK_MS 10
+
 static inline uint64_t clock_ms(void)
 {
 	struct timespec now;
