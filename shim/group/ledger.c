@@ -232,7 +232,7 @@ static unsigned until_stuck(const struct ledger_watch *watch, uint64_t now_ms,
 struct slot_set ledger_check(struct ledger *ledger, const struct slot_set *waiting, uint64_t now_ms,
 			     const struct ledger_eyes *eyes, unsigned *again_ms)
 {
-	struct slot_set watched, left = *waiting;
+	struct slot_set watched, lost = {0}, left = *waiting;
 	bool changed = false;
 
 	*again_ms = LEDGER_LOOK_MS;
@@ -251,14 +251,20 @@ struct slot_set ledger_check(struct ledger *ledger, const struct slot_set *waiti
 			else if (left_ms < *again_ms)
 				*again_ms = left_ms;
 		}
+		if (next == state)
+			continue;
+		struct slot_set home = home_of(watch);
 		/* Its own thread may be changing it right now: then that holds. */
-		if (next != state)
-			changed |= atomic_compare_exchange_strong(&watch->state, &state, next);
+		if (!atomic_compare_exchange_strong(&watch->state, &state, next))
+			continue;
+		changed = true;
+		if (state == LEDGER_WATCH_LIVE)
+			slots_join(&lost, &home);
 	}
 	if (changed)
 		ledger_changed(ledger);
 	ledger_watched(ledger, &watched);
 	for (int w = 0; w < SLOTS_WORDS; w++)
-		left.word[w] &= ~watched.word[w];
+		left.word[w] &= ~watched.word[w] | lost.word[w];
 	return left;
 }

@@ -205,6 +205,31 @@ Test(ledger, the_dead)
 	cr_expect_eq(ledger->generation, before);
 }
 
+/* It may be the one that was woken up for what waits there; its sibling sleeps. */
+Test(ledger, one_of_two_dies_or_gets_stuck)
+{
+	worker(10, 0);
+	worker(20, 0);
+	struct slot_set left = look(slots(0, -1));
+	cr_expect(slots_empty(&left), "they come around");
+	dead_pid = 20;
+	left = look(slots(0, 1));
+	cr_expect(slot_in(&left, 0) && slot_in(&left, 1));
+	left = look(slots(0, -1));
+	cr_expect(slots_empty(&left), "said once");
+
+	struct ledger_claim stuck = worker(30, 0), moves = worker(40, 0);
+	now += LEDGER_RUNS_MS;
+	ledger_moved(ledger, moves, now);
+	left = look(none);
+	cr_expect(slots_empty(&left));
+	left = look(slots(0, -1));
+	cr_expect(slot_in(&left, 0) && is_watched(0));
+	cr_expect_eq(ledger->watch[stuck.watch].state, LEDGER_WATCH_STUCK);
+	left = look(slots(0, -1));
+	cr_expect(slots_empty(&left), "said once");
+}
+
 Test(ledger, a_real_death)
 {
 	int pid = fork();
