@@ -40,6 +40,17 @@ bool local_range_parse(const char *text, size_t len, uint16_t *lo, uint16_t *hi)
 	return true;
 }
 
+uint64_t local_ports_fingerprint(const struct local_ports *ports)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < 65536 / 64; i++)
+		if (ports->reserved[i])
+			sum = (sum ^ ports->reserved[i] ^ i) * UINT64_C(0x9e3779b97f4a7c15) ^
+			      sum >> 29;
+	return sum;
+}
+
 void reserved_end(struct reserved_parser *parser)
 {
 	uint32_t first = parser->is_range ? parser->first : parser->number;

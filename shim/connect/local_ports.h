@@ -14,6 +14,9 @@ static inline bool local_port_reserved(const struct local_ports *ports, uint16_t
 	return ports->reserved[port / 64] >> port % 64 & 1;
 }
 
+/* Another one, but for chance, where other ports are reserved; 0 where none is. */
+uint64_t local_ports_fingerprint(const struct local_ports *ports);
+
 /* "32768\t60999\n". False where it is something else. Pure. */
 bool local_range_parse(const char *text, size_t len, uint16_t *lo, uint16_t *hi);
 

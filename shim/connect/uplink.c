@@ -16,7 +16,8 @@ bool uplinks_range(const struct local_ports *local, const struct policy_range *w
 	return *lo <= *hi;
 }
 
-static void uplink_fill(struct uplink *out, const struct nic_view *view, uint16_t lo, uint16_t hi)
+static void uplink_fill(struct uplink *out, const struct nic_view *view,
+			const struct local_ports *local, uint16_t lo, uint16_t hi)
 {
 	memset(out, 0, sizeof(*out));
 	memcpy(out->name, view->name, sizeof(out->name));
@@ -30,6 +31,7 @@ static void uplink_fill(struct uplink *out, const struct nic_view *view, uint16_
 		out->predictable[family] = view->predictable[family];
 	ports_init(&out->ports, &out->arrival);
 	port_range_init(&out->range, &out->ports, lo, hi);
+	out->range.fingerprint = local_ports_fingerprint(local);
 }
 
 static const struct uplink *same_in(const struct uplinks *before, const struct uplink *now)
@@ -48,6 +50,7 @@ static const struct uplink *same_in(const struct uplinks *before, const struct u
 void uplinks_fill(struct uplinks *out, const struct nic_set *nics, const struct local_ports *local,
 		  uint16_t lo, uint16_t hi, const struct uplinks *before)
 {
+	out->generation = 0; /* what stood here is no more */
 	out->count = 0;
 	out->learns = false;
 	CPU_ZERO(&out->cpus);
@@ -59,7 +62,7 @@ void uplinks_fill(struct uplinks *out, const struct nic_set *nics, const struct 
 		if (!view->predictable[FLOW_IPV4] && !view->predictable[FLOW_IPV6] &&
 		    !view->learnable)
 			continue;
-		uplink_fill(uplink, view, lo, hi);
+		uplink_fill(uplink, view, local, lo, hi);
 		const struct uplink *then = same_in(before, uplink);
 		if (then)
 			trust_copy(&uplink->trust, &then->trust);

@@ -155,10 +155,17 @@ static uint64_t mix(uint64_t sum, const void *bytes, size_t len)
 	return sum;
 }
 
+static uint64_t mix_learned(uint64_t sum, const struct linear_map *map)
+{
+	sum = mix(sum, map->known, sizeof(map->known));
+	sum = mix(sum, map->origin, sizeof(map->origin));
+	return mix(sum, map->nibble, sizeof(map->nibble));
+}
+
 uint64_t arrival_fingerprint(const struct arrival *a)
 {
-	uint32_t numbers[] = {a->hash.function, a->hash.transform, a->hash.initial, a->table.size,
-			      a->rps.count};
+	uint32_t numbers[] = {a->hash.function, a->hash.transform, a->hash.initial,
+			      a->table.size,    a->rps.count,      a->rps.unknown};
 	uint64_t sum = mix(0xcbf29ce484222325u, numbers, sizeof(numbers));
 
 	sum = mix(sum, a->hash.fields, sizeof(a->hash.fields));
@@ -166,5 +173,7 @@ uint64_t arrival_fingerprint(const struct arrival *a)
 	sum = mix(sum, a->table.queue, a->table.size * sizeof(a->table.queue[0]));
 	sum = mix(sum, a->queue_cpu, sizeof(a->queue_cpu));
 	sum = mix(sum, a->rps.cpu, a->rps.count * sizeof(a->rps.cpu[0]));
+	if (a->hash.function == HASH_LEARNED)
+		sum = mix_learned(sum, &a->learned);
 	return sum ? sum : 1;
 }

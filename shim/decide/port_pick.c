@@ -285,8 +285,8 @@ static _Atomic uint64_t *cursor_of(struct port_pick *pick, const struct port_set
 	return victim;
 }
 
-bool port_pick_next(struct port_pick *pick, const struct port_set *set, const struct flow *flow,
-		    struct port_choice *choice)
+static bool next(struct port_pick *pick, const struct port_set *set, const struct flow *flow,
+		 struct port_choice *choice)
 {
 	uint32_t end = set->positions;
 
@@ -314,14 +314,24 @@ bool port_pick_next(struct port_pick *pick, const struct port_set *set, const st
 		if (!walk(pick, map, set, step, choice))
 			return map && choice->offers < offers_allowed(map) &&
 			       offer_again(map, set, choice);
-		uint32_t next = choice->step + 1 < end ? choice->step + 1 : 0;
+		uint32_t after = choice->step + 1 < end ? choice->step + 1 : 0;
 
 		if (atomic_compare_exchange_strong_explicit(
-			    cursor, &was, (uint64_t)tag_of(choice->key) << 32 | next,
+			    cursor, &was, (uint64_t)tag_of(choice->key) << 32 | after,
 			    memory_order_relaxed, memory_order_relaxed))
 			break;
 	}
 	return true;
+}
+
+bool port_pick_next(struct port_pick *pick, const struct port_set *set, const struct flow *flow,
+		    struct port_choice *choice)
+{
+	bool found = next(pick, set, flow, choice);
+
+	if (!found)
+		choice->port = 0;
+	return found;
 }
 
 static void luck_note(struct port_pick_map *map, const struct port_choice *choice, bool was_free)
@@ -347,6 +357,14 @@ void port_pick_taken(struct port_pick *pick, const struct port_choice *choice)
 		put(map->interval,
 		    interval < RETRY_INTERVAL_MAX / 2 ? interval * 2 : RETRY_INTERVAL_MAX);
 	}
+}
+
+void port_pick_barred(struct port_pick *pick, const struct port_choice *choice)
+{
+	struct port_pick_map *map = map_find(pick, choice->key);
+
+	if (map)
+		bit_set(map->empty, choice->step);
 }
 
 void port_pick_got(struct port_pick *pick, const struct port_choice *choice)

@@ -58,12 +58,17 @@ struct port_choice {
 void port_pick_init(struct port_pick *pick, const uint8_t secret[16]);
 
 /* The next port to try for the flow that `set` was made for; its local port does not count. False
- * when no port of the set is worth a try. */
+ * when no port of the set is worth a try: the port in `choice` is 0 then. */
 bool port_pick_next(struct port_pick *pick, const struct port_set *set, const struct flow *flow,
 		    struct port_choice *choice);
 
 /* The choice turned out to be taken. */
 void port_pick_taken(struct port_pick *pick, const struct port_choice *choice);
+
+/* The choice is none that anybody may have: remembered where taken ports are, and not offered
+ * again.
+ */
+void port_pick_barred(struct port_pick *pick, const struct port_choice *choice);
 
 /* The choice turned out to be free. */
 void port_pick_got(struct port_pick *pick, const struct port_choice *choice);

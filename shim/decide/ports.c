@@ -13,8 +13,14 @@ static void columns_fill(uint16_t column[16], const struct ports *ports, const s
 	}
 }
 
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+	return (a ^ b) * UINT64_C(0x9e3779b97f4a7c15) ^ b >> 32;
+}
+
 void ports_init(struct ports *ports, const struct arrival *a)
 {
+	ports->fingerprint = arrival_fingerprint(a);
 	class_map_init(&ports->classes, a);
 	for (enum flow_family family = 0; family < FLOW_FAMILIES; family++) {
 		uint16_t column[16];
@@ -28,6 +34,7 @@ void port_target_init(struct port_target *target, const struct ports *ports, con
 {
 	const struct class_map *classes = &ports->classes;
 	uint16_t end = 0;
+	bool many = false;
 
 	memset(target, 0, sizeof(*target));
 	target->cpus = *cpus;
@@ -36,15 +43,19 @@ void port_target_init(struct port_target *target, const struct ports *ports, con
 
 		if (count == 0 || !CPU_ISSET(cpu, cpus))
 			continue;
-		if (target->parts == PORT_TARGET_PARTS) {
-			target->parts = 0;
-			return;
-		}
+		target->fingerprint = mix(target->fingerprint, cpu + 1);
+		many |= target->parts == PORT_TARGET_PARTS;
+		if (many)
+			continue;
 		end += (uint16_t)count;
 		target->part[target->parts].cpu = (uint16_t)cpu;
 		target->part[target->parts].list = classes->first[cpu];
 		target->part[target->parts].end = end;
 		target->parts++;
+	}
+	if (many) {
+		target->parts = 0;
+		return;
 	}
 	target->classes = end;
 	if (end == 0)
@@ -57,6 +68,7 @@ void port_range_init(struct port_range *range, const struct ports *ports, uint16
 {
 	range->lo = lo;
 	range->hi = hi;
+	range->fingerprint = 0;
 	for (enum flow_family family = 0; family < FLOW_FAMILIES; family++)
 		port_interval_init(&range->interval[family], &ports->space[family], lo, hi);
 }
@@ -115,23 +127,16 @@ unsigned port_set_reachable(const struct port_set *set)
 	return reach_of(set, true).in;
 }
 
-static uint64_t mix(uint64_t a, uint64_t b)
-{
-	return (a ^ b) * UINT64_C(0x9e3779b97f4a7c15) ^ b >> 32;
-}
-
 /* What the next questions have in common with this one. */
-static void remember(struct port_set *set, const struct flow *flow)
+static void remember(struct port_set *set, const struct port_range *range, const struct flow *flow)
 {
-	const struct port_target *target = set->target;
 	uint64_t local[2];
 
 	memcpy(set->local, flow->local, sizeof(set->local));
 	memcpy(local, flow->local, sizeof(local));
-	set->identity = mix((uint64_t)set->interval->hi << 48 | (uint64_t)set->interval->lo << 32 |
-				    (uint64_t)set->family << 16,
-			    (uint64_t)set->positions << 32 | (uint64_t)target->parts << 16 |
-				    target->part[0].cpu);
+	set->identity = mix((uint64_t)range->hi << 48 | (uint64_t)range->lo << 32 | set->family,
+			    range->fingerprint);
+	set->identity = mix(mix(set->identity, set->ports->fingerprint), set->target->fingerprint);
 	set->identity = mix(mix(set->identity, local[0]), local[1]);
 	/* Where the key makes port bits depend on each other, the flow decides which classes are
 	 * out of reach. */
@@ -184,7 +189,7 @@ enum port_verdict port_set_init(struct port_set *set, const struct arrival *a,
 		set->reciprocal = UINT64_MAX / set->positions + 1;
 		set->reciprocal_of = set->positions;
 	}
-	remember(set, flow);
+	remember(set, range, flow);
 	return PORTS_FOUND;
 }
 

@@ -17,6 +17,7 @@
 #define PORT_TARGET_PARTS 16
 
 struct ports {
+	uint64_t fingerprint; /* of the arrival */
 	struct class_map classes;
 	/* For symmetric-or-xor the columns depend on the remote port: each set has its own. */
 	struct port_space space[FLOW_FAMILIES];
@@ -24,9 +25,10 @@ struct ports {
 
 struct port_target {
 	cpu_set_t cpus;
-	uint16_t parts;   /* 0: more CPUs than parts, ports are tried one by one */
-	uint16_t classes; /* of all parts */
-	uint64_t inverse; /* 2^32 / classes, rounded up: divides 16 bits exactly */
+	uint64_t fingerprint; /* of the CPUs that receive */
+	uint16_t parts;       /* 0: more CPUs than parts, ports are tried one by one */
+	uint16_t classes;     /* of all parts */
+	uint64_t inverse;     /* 2^32 / classes, rounded up: divides 16 bits exactly */
 	struct {
 		uint16_t cpu;
 		uint16_t list; /* its classes start here in class_map.list */
@@ -36,6 +38,7 @@ struct port_target {
 
 struct port_range {
 	uint16_t lo, hi;
+	uint64_t fingerprint; /* 0, or the caller's of what else keeps ports out of reach */
 	struct port_interval interval[FLOW_FAMILIES];
 };
 
@@ -60,7 +63,7 @@ struct port_set {
 	uint32_t positions;  /* at most 65536; 0 unless PORTS_FOUND */
 	uint64_t reciprocal; /* 2^64 / positions, rounded up: remainders without a division */
 	uint32_t reciprocal_of;
-	uint64_t identity; /* of all that was asked but for the remote side */
+	uint64_t identity; /* of all that positions depend on but for the remote side */
 	/* For port_set_move(). */
 	bool movable;
 	uint32_t near; /* what of the hash does not come from the remote side */
@@ -75,7 +78,7 @@ struct port_set {
 
 void ports_init(struct ports *ports, const struct arrival *a);
 void port_target_init(struct port_target *target, const struct ports *ports, const cpu_set_t *cpus);
-/* lo <= hi. */
+/* lo <= hi. Leaves the fingerprint 0. */
 void port_range_init(struct port_range *range, const struct ports *ports, uint16_t lo, uint16_t hi);
 
 /* Ask for `flow`; its local port does not count. All but `set` must stay as they are while it is

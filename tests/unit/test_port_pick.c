@@ -217,7 +217,7 @@ Test(port_pick, churn)
 	static const struct {
 		unsigned free_percent;
 		double got, tries;
-	} cases[] = {{50, 0.999, 1.5}, {25, 0.99, 4.0}, {10, 0.4, 7.0}, {1, 0.0, 2.1}};
+	} cases[] = {{50, 0.999, 1.5}, {25, 0.99, 4.0}, {10, 0.4, 7.0}, {1, 0.01, 2.1}};
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		unsigned percent = cases[i].free_percent;
@@ -272,6 +272,133 @@ Test(port_pick, a_full_range_is_given_up_fast_and_found_free_again)
 	memset(busy, 0, sizeof(busy));
 	cr_expect_eq(tries_a_connect(1000, &aligned), 1.0);
 	cr_expect_eq(aligned, 1.0);
+}
+
+/* Nothing is worth a try any more: said, and no port that was tried before is left in the choice.
+ */
+Test(port_pick, nothing_left)
+{
+	setup(128, 4, AF_INET, 40000, 40199);
+	for (unsigned i = 0; i < 200; i++) {
+		struct port_choice choice = {0};
+
+		while (port_pick_next(&pick, &set, &flow, &choice)) {
+			cr_assert(choice.port);
+			port_pick_taken(&pick, &choice);
+		}
+		cr_assert_eq(choice.port, 0);
+		cr_assert_not(port_pick_next(&pick, &set, &flow, &choice), "and it stays so");
+	}
+}
+
+/* The ports that the pick offers in a lap are those of the set: what was remembered of the same
+ * destination before something changed hides none and offers no other. */
+static void expect_all(const char *change)
+{
+	static uint16_t list[65536];
+	static uint8_t seen[65536];
+	struct port_choice choice = {0};
+	unsigned n = matching(list);
+
+	memset(seen, 0, sizeof(seen));
+	for (unsigned i = 0; i < n; i++) {
+		cr_assert(port_pick_next(&pick, &set, &flow, &choice), "%s", change);
+		cr_assert_not(seen[choice.port]++, "%s: port %u again", change, choice.port);
+	}
+	for (unsigned i = 0; i < n; i++)
+		cr_assert(seen[list[i]], "%s: port %u is hidden", change, list[i]);
+}
+
+/* Meets every port, all of them taken, so that taken and empty places are known. */
+static void meet_all(void)
+{
+	struct port_choice choice = {0};
+
+	for (unsigned i = 0; i < 2 * set.positions; i++)
+		if (port_pick_next(&pick, &set, &flow, &choice))
+			port_pick_taken(&pick, &choice);
+}
+
+static void ask_two(int one, int other)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(one, &cpus);
+	CPU_SET(other, &cpus);
+	port_target_init(&target, &ports, &cpus);
+	memset(&set, 0, sizeof(set));
+	cr_assert_eq(port_set_init(&set, &nic, &ports, &target, &range, &flow), PORTS_FOUND);
+}
+
+static void nic_changed(void)
+{
+	arrival_seal(&nic);
+	ports_init(&ports, &nic);
+	port_range_init(&range, &ports, range.lo, range.hi);
+	ask_two(0, 1);
+}
+
+Test(port_pick, what_is_remembered_is_of_one_nic_and_home)
+{
+	/* A table that is no power of two: ports are checked one by one. */
+	for (unsigned round = 0; round < 2; round++) {
+		setup(round ? 96 : 128, 4, AF_INET, 40000, 40999);
+		ask_two(0, 1);
+		meet_all();
+		nic.hash.key[8] ^= 1; /* of addresses */
+		nic_changed();
+		expect_all("key of the addresses");
+		meet_all();
+		nic.hash.key[13] ^= 1; /* of ports */
+		nic_changed();
+		expect_all("key of the ports");
+		meet_all();
+		nic.table.queue[3] = (nic.table.queue[3] + 2) % 4;
+		nic_changed();
+		expect_all("table");
+		meet_all();
+		nic.queue_cpu[2] = 0, nic.queue_cpu[0] = 2;
+		nic_changed();
+		expect_all("CPUs of the queues");
+		meet_all();
+		nic.hash.transform = TRANSFORM_SYMMETRIC_XOR;
+		nic_changed();
+		expect_all("transform");
+		meet_all();
+		nic.hash.initial = 1;
+		nic_changed();
+		expect_all("initial");
+		meet_all();
+		ask_two(0, 3);
+		expect_all("another home");
+		meet_all();
+		range.fingerprint = 1;
+		ask_two(0, 3);
+		expect_all("other ports are barred");
+	}
+}
+
+/* Ports that nobody may have are met once, where anything is remembered, and never offered again.
+ */
+Test(port_pick, barred_ports)
+{
+	struct port_choice choice = {0};
+	unsigned met = 0;
+
+	setup(128, 2, AF_INET, 40000, 40999);
+	cr_assert(port_pick_next(&pick, &set, &flow, &choice));
+	port_pick_taken(&pick, &choice);
+	memset(busy, 0, sizeof(busy));
+	for (unsigned i = 0; i < 5000; i++) {
+		cr_assert(port_pick_next(&pick, &set, &flow, &choice));
+		if (choice.port % 4)
+			continue;
+		cr_assert_not(busy[choice.port]++, "port %u again", choice.port);
+		port_pick_barred(&pick, &choice);
+		met++;
+	}
+	cr_assert_gt(met, 50);
 }
 
 /* One lap of a small range finds the taken ports; the walk then meets the others only. */
