@@ -1,12 +1,15 @@
 #include "shim/connect/aim.h"
 #include "shim/connect/outgoing.h"
+#include "shim/kernel/sys.h"
+#include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 
 /* Reserved ports that are stepped over in one connect, without a system call. */
 #define RESERVED_MAX 256
 
 static __thread struct {
-	bool busy; /* inside a choice: a signal handler that connects goes without one */
+	const char *volatile inside; /* the frame that is making a choice; NULL: none is */
 	uint32_t generation, home_version;
 	bool homeless; /* on every uplink */
 	struct {
@@ -61,9 +64,9 @@ static enum aim set_ask(const struct way *way, const struct home *home)
 	refresh(way->uplinks, home);
 	if (mine.set_of == way->uplink && port_set_move(&mine.set, &way->flow))
 		return AIM_FOUND;
-	mine.set_of = way->uplink;
 	if (!home_is_part(&home->cpus, &way->uplink->cpus))
 		return AIM_HOMELESS;
+	mine.set_of = way->uplink;
 	switch (port_set_init(&mine.set, &way->uplink->arrival, &way->uplink->ports,
 			      target_on(way, home), &way->uplink->range, &way->flow)) {
 	case PORTS_FOUND:
@@ -82,22 +85,45 @@ static bool step(const struct way *way, struct port_choice *choice)
 			return false;
 		if (!local_port_reserved(&way->uplinks->local_ports, choice->port))
 			return true;
-		port_pick_taken(outgoing_pick(), choice);
+		port_pick_barred(outgoing_pick(), choice);
 	}
 	return false;
+}
+
+/* A signal handler that connects in the middle of a choice goes without one. It stands deeper on
+ * the stack than what it interrupted, or on a stack of its own; whoever comes from elsewhere is no
+ * such handler, but called after one that left by siglongjmp(). */
+static bool begin(const char *frame)
+{
+	stack_t stack = {.ss_flags = 0};
+
+	if (mine.inside) {
+		if (frame < mine.inside || sys(SYS_sigaltstack, NULL, &stack) < 0 ||
+		    stack.ss_flags & SS_ONSTACK)
+			return false;
+		mine.generation = 0; /* what is kept may be half done */
+	}
+	mine.inside = frame;
+	atomic_signal_fence(memory_order_seq_cst);
+	return true;
+}
+
+static void end(void)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	mine.inside = NULL;
 }
 
 enum aim aim_next(const struct way *way, const struct home *home, struct port_choice *choice)
 {
 	enum aim aim;
 
-	if (mine.busy)
+	if (!begin(__builtin_frame_address(0)))
 		return AIM_NONE;
-	mine.busy = true;
 	aim = set_ask(way, home);
 	if (aim == AIM_FOUND && !step(way, choice))
 		aim = AIM_NONE;
-	mine.busy = false;
+	end();
 	return aim;
 }
 
