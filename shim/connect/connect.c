@@ -22,6 +22,7 @@ struct call {
 	socklen_t length;
 	connect_fn real;
 	uint32_t bits;
+	unsigned held_most; /* outgoing_held_most(): 0 where a port can be pinned */
 };
 
 /* A connect that no NIC is concerned with. */
@@ -51,6 +52,8 @@ static enum stat_counter judge(const struct call *call, const struct destination
 	switch (way_find(call->fd, call->bits, to, way)) {
 	case WAY_LOCAL:
 		return COUNT_NOTHING;
+	case WAY_NONE:
+		return STAT_CONNECT_UNROUTED;
 	case WAY_UNPREDICTABLE:
 		return STAT_CONNECT_UNPREDICTABLE;
 	case WAY_BOUND:
@@ -84,11 +87,10 @@ static enum stat_counter counter_of(enum aim aim)
 }
 
 /* Has the next connect() of the socket leave on that port. -EADDRINUSE: another one may do. */
-static int take_port(int fd, uint16_t port)
+static int take_port(const struct call *call, uint16_t port)
 {
-	unsigned most = outgoing_held_most();
-
-	return most ? hold_port(fd, port, most, clock_ms()) : pin_port(fd, port);
+	return call->held_most ? hold_port(call->fd, port, call->held_most, clock_ms())
+			       : pin_port(call->fd, port);
 }
 
 /* One port that teaches where it leads, before any that is known to fit: what is known too little
@@ -102,15 +104,13 @@ static bool try_probe(const struct call *call, const struct way *way, int *resul
 		return false;
 	uint16_t port = teach_probe(uplink->ifindex, &way->flow, uplink->range.lo, uplink->range.hi,
 				    uplink->learned, clock_ms());
-	if (!port || local_port_reserved(&way->uplinks->local_ports, port) ||
-	    take_port(call->fd, port))
+	if (!port || local_port_reserved(&way->uplinks->local_ports, port) || take_port(call, port))
 		return false;
 	*result = call_real(call);
 	int after = errno;
 	/* What was bound cannot be bound to another port. */
-	bool is_bound = outgoing_held_most();
-	bool done = *result == 0 || after != EADDRNOTAVAIL || is_bound;
-	if (!is_bound)
+	bool done = *result == 0 || after != EADDRNOTAVAIL || call->held_most;
+	if (!call->held_most)
 		pin_release(call->fd);
 	errno = done ? after : before;
 	return done;
@@ -125,6 +125,7 @@ static enum stat_counter try_ports(const struct call *call, const struct way *wa
 	struct port_choice choice = {0};
 	unsigned tries = runtime_policy()->connect_tries, tried;
 	int before = errno;
+	bool taken = false;
 
 	for (tried = 0; tried < tries; tried++) {
 		enum aim aim = aim_next(way, home, &choice);
@@ -133,7 +134,7 @@ static enum stat_counter try_ports(const struct call *call, const struct way *wa
 			became = counter_of(aim);
 			break;
 		}
-		int refused = take_port(call->fd, choice.port);
+		int refused = take_port(call, choice.port);
 		if (refused == -EADDRINUSE) {
 			aim_missed(&choice);
 			continue;
@@ -142,10 +143,11 @@ static enum stat_counter try_ports(const struct call *call, const struct way *wa
 			became = STAT_CONNECT_REFUSED;
 			break;
 		}
+		taken = true;
 		errno = before;
 		*result = call_real(call);
 		/* What was bound cannot be bound to another port. */
-		if (*result == 0 || errno != EADDRNOTAVAIL || outgoing_held_most()) {
+		if (*result == 0 || errno != EADDRNOTAVAIL || call->held_most) {
 			became = STAT_CONNECT_STEERED;
 			aim_hit(&choice);
 			tried++;
@@ -153,7 +155,9 @@ static enum stat_counter try_ports(const struct call *call, const struct way *wa
 		}
 		aim_missed(&choice);
 	}
-	if (choice.port && !outgoing_held_most())
+	/* Whatever became of the last choice: the kernel's own would be among the pinned port only.
+	 */
+	if (taken && !call->held_most)
 		pin_release(call->fd);
 	stat_add(STAT_CONNECT_TRIES, tried);
 	if (became == STAT_CONNECT_STEERED)
@@ -192,7 +196,7 @@ static bool is_news(const struct way *way, enum stat_counter became)
 int connect_steered(int fd, const struct sockaddr *address, socklen_t length, uint32_t bits,
 		    connect_fn real)
 {
-	const struct call call = {fd, address, length, real, bits};
+	struct call call = {fd, address, length, real, bits, 0};
 	uint64_t now = clock_ms();
 	struct destination to;
 	bool again = bits & SOCKET_CALLED;
@@ -202,6 +206,8 @@ int connect_steered(int fd, const struct sockaddr *address, socklen_t length, ui
 	if (!destination_parse(address, length, &to) || bits & SOCKET_HELD)
 		return call_real(&call);
 	way.uplinks = outgoing_uplinks(now);
+	uint32_t generation = way.uplinks ? way.uplinks->generation : 0;
+	call.held_most = outgoing_held_most();
 	const struct home *home = home_of_thread(now);
 	enum stat_counter became = judge(&call, &to, home, &way);
 
@@ -222,7 +228,12 @@ int connect_steered(int fd, const struct sockaddr *address, socklen_t length, ui
 	if (became == COUNT_NOTHING || again)
 		return result;
 	stat_count(became);
-	if (result == 0 || errno == EINPROGRESS)
-		witness_connected(fd, way.uplinks, way.uplink, is_news(&way, became));
+	/* What a signal interrupts goes on. */
+	if (result && errno != EINPROGRESS && errno != EINTR)
+		return result;
+	/* A call that waited for long: what it went by has given its room to something else. */
+	if (way.uplinks && way.uplinks->generation != generation)
+		way.uplink = NULL;
+	witness_connected(fd, way.uplinks, way.uplink, is_news(&way, became));
 	return result;
 }

@@ -34,6 +34,7 @@ static struct {
 	uint32_t generation;
 	_Atomic uint32_t nics_version, routes_version; /* of the machine, as used here */
 	bool has_range;                                /* the kernel has IP_LOCAL_PORT_RANGE */
+	uint16_t said_lo, said_hi; /* of the kernel's range that has nothing to choose from */
 	struct local_ports local_ports;
 } state;
 
@@ -45,6 +46,18 @@ static void begin_pick(void)
 	port_pick_init(&pick, secret);
 }
 
+/* Once for a range, however often it is looked at. */
+static void say_nothing_left(void)
+{
+	if (state.said_lo == state.local_ports.lo && state.said_hi == state.local_ports.hi)
+		return;
+	state.said_lo = state.local_ports.lo;
+	state.said_hi = state.local_ports.hi;
+	log_warn("[connect] range has nothing in common with ip_local_port_range %u-%u: "
+		 "the ports of outgoing connections are left to the kernel",
+		 state.local_ports.lo, state.local_ports.hi);
+}
+
 static void publish(void)
 {
 	struct uplinks *next = &fillings[(state.generation + 1) % FILLINGS];
@@ -52,9 +65,7 @@ static void publish(void)
 	uint16_t lo, hi;
 
 	if (!uplinks_range(&state.local_ports, &runtime_policy()->connect_range, &lo, &hi)) {
-		log_warn("[connect] range has nothing in common with ip_local_port_range %u-%u: "
-			 "the ports of outgoing connections are left to the kernel",
-			 state.local_ports.lo, state.local_ports.hi);
+		say_nothing_left();
 		current = NULL;
 		stat_outgoing(STAT_OUTGOING_NO_PORTS);
 		return;
@@ -63,6 +74,7 @@ static void publish(void)
 		before = &fillings[state.generation % FILLINGS];
 	uplinks_fill(next, machine_nics(), &state.local_ports, lo, hi, before);
 	next->generation = ++state.generation;
+	state.said_lo = state.said_hi = 0;
 	held_most = state.has_range ? 0
 				    : hold_budget(hi - lo + 1u,
 						  (unsigned)CPU_COUNT(&runtime_topology()->online));
@@ -161,13 +173,13 @@ int outgoing_route(const struct route_query *query, struct route_answer *answer)
 	struct self_guard guard;
 
 	if (route_cache_find(&routes, query, answer))
-		return 0;
+		return answer->error;
 	self_lock(&guard);
 	struct route_asker asker = {.netlink = machine_sources()->route,
 				    .proc = machine_sources()->proc};
 	int error = route_lookup(&asker, query, answer);
 	self_unlock(&guard);
-	if (!error)
+	if (!error || route_error_lasts(error))
 		route_cache_keep(&routes, generation, query, answer);
 	return error;
 }

@@ -4,6 +4,7 @@
 #define QUERY_WORDS  6
 #define ANSWER_WORDS 3
 #define IS_LOCAL     (UINT64_C(1) << 32)
+#define ERROR_SHIFT  33
 
 _Static_assert(QUERY_WORDS + ANSWER_WORDS <= ROUTE_CACHE_WORDS, "a place holds both");
 
@@ -72,6 +73,7 @@ bool route_cache_find(struct route_cache *cache, const struct route_query *query
 			return false;
 		answer->ifindex = (uint32_t)words[0];
 		answer->is_local = words[0] & IS_LOCAL;
+		answer->error = -(int)(words[0] >> ERROR_SHIFT);
 		memcpy(answer->local, words + 1, 16);
 		return true;
 	}
@@ -94,7 +96,8 @@ void route_cache_keep(struct route_cache *cache, uint32_t generation,
 	uint64_t words[ROUTE_CACHE_WORDS] = {0};
 
 	query_words(query, words);
-	words[QUERY_WORDS] = answer->ifindex | (answer->is_local ? IS_LOCAL : 0);
+	words[QUERY_WORDS] = answer->ifindex | (answer->is_local ? IS_LOCAL : 0) |
+			     (uint64_t)-answer->error << ERROR_SHIFT;
 	memcpy(words + QUERY_WORDS + 1, answer->local, 16);
 
 	struct route_cache_place *place = victim_of(cache, generation, places_of(cache, words));

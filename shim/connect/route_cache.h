@@ -6,7 +6,7 @@
 #include "shim/kernel/route.h"
 #include <stdatomic.h>
 
-#define ROUTE_CACHE_PLACES 1024
+#define ROUTE_CACHE_PLACES 16384 /* 1.3 MB, of which what is never written takes no memory */
 #define ROUTE_CACHE_WAYS   4
 #define ROUTE_CACHE_WORDS  9
 

@@ -34,7 +34,9 @@ enum way_found way_find(int fd, uint32_t bits, const struct destination *to, str
 		return WAY_UNPREDICTABLE;
 	if (!ask_about(fd, bits, to, &query))
 		return WAY_BOUND;
-	if (outgoing_route(&query, &answer) || answer.is_local)
+	if (outgoing_route(&query, &answer))
+		return WAY_NONE;
+	if (answer.is_local)
 		return WAY_LOCAL;
 	way->uplink = uplink_find(way->uplinks, answer.ifindex);
 	way->flow = to->flow;

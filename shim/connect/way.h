@@ -11,7 +11,8 @@ struct way {
 
 enum way_found {
 	WAY_FOUND,
-	WAY_LOCAL,         /* no NIC is involved, or the connect will fail */
+	WAY_LOCAL,         /* no NIC is involved */
+	WAY_NONE,          /* no route is known, so the connect will fail as a rule */
 	WAY_UNPREDICTABLE, /* where the replies arrive is not known */
 	WAY_BOUND,         /* the socket has a port by now */
 };

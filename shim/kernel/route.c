@@ -105,9 +105,28 @@ int route_lookup(const struct route_asker *asker, const struct route_query *quer
 	if (error == -EPERM || error == -EACCES || error == -EAFNOSUPPORT || error == -EBADF ||
 	    error == -ENOTSOCK || error == -EAGAIN)
 		error = route_probe(asker, query, answer);
-	if (!error && !is_any(query->local))
+	if (error)
+		memset(answer, 0, sizeof(*answer));
+	else if (!is_any(query->local))
 		memcpy(answer->local, query->local, sizeof(answer->local));
+	answer->error = error;
 	return error;
+}
+
+bool route_error_lasts(int error)
+{
+	switch (-error) {
+	case ENETUNREACH:
+	case EHOSTUNREACH:
+	case EADDRNOTAVAIL:
+	case EACCES:
+	case EINVAL: /* also a source that is no address of this host */
+	case ENODEV:
+	case EOPNOTSUPP:
+		return true;
+	default: /* memory, descriptors: ours, not the route's */
+		return false;
+	}
 }
 
 static int open_watch_of_ethtool(void)

@@ -20,6 +20,7 @@ struct route_answer {
 	uint32_t ifindex;  /* output interface; 0: not known */
 	uint8_t local[16]; /* source address the kernel would use */
 	bool is_local;     /* the destination is this host: no NIC is involved */
+	int error;         /* 0, or why there is no way there: the rest is 0 then */
 };
 
 /* What to ask through; either may be -errno. */
@@ -28,10 +29,14 @@ struct route_asker {
 	int proc;    /* directory /proc: where the UDP way finds the interface of an IPv6 address */
 };
 
-/* Returns 0, or -errno: -ENETUNREACH and the like as connect() would, -EOPNOTSUPP where only
- * netlink could tell (a mark, which needs a privilege on a socket) and it is refused. */
+/* Returns 0, or -errno, which is the answer's error too: -ENETUNREACH and the like as connect()
+ * would, -EOPNOTSUPP where only netlink could tell (a mark, which needs a privilege on a socket)
+ * and it is refused. */
 int route_lookup(const struct route_asker *asker, const struct route_query *query,
 		 struct route_answer *answer);
+
+/* Whether asking again would lead to the same error until something changes. */
+bool route_error_lasts(int error);
 
 /* The UDP way alone. */
 int route_probe(const struct route_asker *asker, const struct route_query *query,

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # timeout: 300
-# Outgoing connections of any program, upstreams that move, other NICs, wrong policies, full ranges.
+# Outgoing connections of any program, upstreams that move, other NICs, wrong policies.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
 
@@ -122,22 +122,5 @@ in_dut taskset -c 1 env LD_PRELOAD="$BUILD/librssshim.so" RSSSHIM_CONF="$WORLD_D
 EOF
 is "$(grep -c rss0 "$log")" 1 "a wrong key: one line names the NIC"
 diag "$(cat "$log")"
-
-# Two processes of several threads fill one destination's whole range: as many as without the shim.
-in_dut sysctl -qw net.ipv4.ip_local_port_range="20000 21999"
-fill() { # ADDRESS PREFIX...
-	local i address=$1
-	shift
-	: >"$WORLD_DIR/filled"
-	for i in 0 1; do
-		in_dut taskset -c $i "$@" python3 "$LIB/fill_range.py" "$address" 9000 4 \
-			"$WORLD_DIR/filled" &
-	done
-	wait $(jobs -p | tail -2)
-	awk '{ n += $1 } END { print n }' "$WORLD_DIR/filled"
-}
-is "$(fill "${UP4[0]}" env)" 2000 "two processes fill a range of 2,000 ports without the shim"
-# To another address: those of before are in TIME_WAIT.
-is "$(fill "${UP4[1]}" "${SHIM[@]}")" 2000 "and with it"
 
 done_testing

@@ -32,10 +32,9 @@ in_dut sysctl -qw net.ipv4.ip_local_port_range="20000 21999"
 budget=$((2000 / 16 / CPUS))
 # others ADDRESS: how many connections a process without the shim gets there, whatever the errors.
 others() {
-	: >"$WORLD_DIR/filled"
-	echo 0 >>"$WORLD_DIR/filled"
+	echo 0 | tee "$WORLD_DIR/filled" >"$WORLD_DIR/filled.took"
 	in_dut python3 "$LIB/fill_range.py" "$1" 9000 2 "$WORLD_DIR/filled"
-	OTHERS=$(tail -1 "$WORLD_DIR/filled")
+	OTHERS=$(tail -1 "$WORLD_DIR/filled" | cut -d" " -f1)
 }
 CONNECTS_MEANWHILE=(others "${UP4[1]}")
 connects 1 -- "${UP4[0]}" 400
@@ -49,6 +48,7 @@ CONNECTS_MEANWHILE=()
 in_dut ss -K dst "${UP4[0]}" dst "${UP4[1]}" >/dev/null 2>&1
 in_dut sysctl -qw net.ipv4.ip_local_port_range="30000 31999"
 : >"$WORLD_DIR/filled"
+: >"$WORLD_DIR/filled.took"
 for cpu in 0 1; do
 	in_dut "$BUILD/refuse" port-range -- taskset -c $cpu env LD_PRELOAD="$BUILD/librssshim.so" \
 		RSSSHIM_CONF="$WORLD_DIR/policy.ini" RSSSHIM_SHIM_LOG=error \

@@ -1,28 +1,45 @@
 """fill_range.py ADDRESS PORT THREADS FILE: connects until no port is left, holds all until every
-process that fills has done so (FILE has two lines then), and appends how many it got."""
+process that fills has done so (FILE has two lines then), and appends to FILE:
+
+    COUNT  connections that it got
+    REFUSED BEGUN  when a connect() was first told that there is no port, and when the last one that
+                   went well was begun, in ns of the host's clock: over all processes that fill, the
+                   latter has to be the earlier one
+and to FILE.took how long it takes, in ns, to be told that there is no port, once there is none."""
 import errno
 import socket
+import statistics
 import sys
 import threading
 import time
 
 ADDRESS, PORT, THREADS, FILE = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-held, lock = [], threading.Lock()
+FAMILY = socket.AF_INET6 if ":" in ADDRESS else socket.AF_INET
+held, refused, lock = [], [], threading.Lock()
+
+
+def connect():
+    """Whether it went well, when it was begun, when it was over."""
+    connection = socket.socket(FAMILY)
+    begun = time.monotonic_ns()
+    try:
+        connection.connect((ADDRESS, PORT))
+    except OSError as error:
+        over = time.monotonic_ns()
+        assert error.errno == errno.EADDRNOTAVAIL, error
+        connection.close()
+        with lock:
+            refused.append(over)
+        return False, begun, over
+    with lock:
+        held.append((begun, connection))
+    return True, begun, time.monotonic_ns()
 
 
 def fill():
     failures = 0
     while failures < 20:
-        connection = socket.socket()
-        try:
-            connection.connect((ADDRESS, PORT))
-        except OSError as error:
-            assert error.errno == errno.EADDRNOTAVAIL, error
-            failures += 1
-            connection.close()
-            continue
-        with lock:
-            held.append(connection)
+        failures += not connect()[0]
 
 
 threads = [threading.Thread(target=fill) for _ in range(THREADS)]
@@ -31,7 +48,16 @@ for thread in threads:
 for thread in threads:
     thread.join()
 with open(FILE, "a") as out:
-    out.write(f"{len(held)}\n")
+    out.write(f"{len(held)} {min(refused)} {max((begun for begun, _ in held), default=0)}\n")
 deadline = time.time() + 20
 while len(open(FILE).readlines()) < 2 and time.time() < deadline:
+    time.sleep(0.05)
+took = []
+for _ in range(50):
+    went_well, begun, over = connect()
+    assert not went_well, "a port after all"
+    took.append(over - begun)
+with open(FILE + ".took", "a") as out:
+    out.write(f"{round(statistics.median(took))}\n")
+while len(open(FILE + ".took").readlines()) < 2 and time.time() < deadline:
     time.sleep(0.05)

@@ -8,6 +8,7 @@
 #include "shim/policy/policy.h"
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -285,8 +286,9 @@ static struct route_cache cache;
 
 static struct route_query query_number(unsigned number)
 {
-	struct route_query query = {.family = AF_INET, .remote = {192, 0}};
+	struct route_query query = {.family = AF_INET, .remote = {192}};
 
+	query.remote[1] = (uint8_t)(number >> 16);
 	query.remote[2] = (uint8_t)(number >> 8);
 	query.remote[3] = (uint8_t)number;
 	return query;
@@ -314,6 +316,8 @@ Test(route_cache, whole_answers)
 		{.ifindex = 1, .local = {10, 1, 2, 3}, .is_local = true},
 		{.ifindex = UINT32_MAX, .local = {[0] = 0xfd, [15] = 9}},
 		{.ifindex = 0},
+		{.error = -EINVAL},
+		{.error = -4095},
 	};
 	struct route_answer answer;
 
@@ -327,6 +331,7 @@ Test(route_cache, whole_answers)
 		cr_assert(route_cache_find(&cache, &query, &answer));
 		cr_assert_eq(answer.ifindex, answers[i].ifindex);
 		cr_assert_eq(answer.is_local, answers[i].is_local);
+		cr_assert_eq(answer.error, answers[i].error);
 		cr_assert_arr_eq(answer.local, answers[i].local, 16);
 	}
 }
@@ -478,6 +483,22 @@ Test(local_ports, reserved)
 		cr_assert_eq(reserve("1,100-163", piece), 65);
 		cr_assert_eq(reserve("0-65535\n", piece), 65536);
 	}
+}
+
+Test(local_ports, fingerprint)
+{
+	uint64_t one, two;
+
+	reserve("", 1);
+	cr_assert_eq(local_ports_fingerprint(&reserved), 0);
+	reserve("40000", 1);
+	one = local_ports_fingerprint(&reserved);
+	reserve("40064", 2);
+	two = local_ports_fingerprint(&reserved);
+	cr_assert(one && two && one != two);
+	reserve("40000,40064", 3);
+	cr_assert(local_ports_fingerprint(&reserved) != one &&
+		  local_ports_fingerprint(&reserved) != two);
 }
 
 Test(local_ports, nothing_reserved)
