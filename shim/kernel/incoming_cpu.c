@@ -1,15 +1,14 @@
 #include "shim/kernel/incoming_cpu.h"
+#include "shim/kernel/poll.h"
 #include "shim/kernel/socket.h"
 #include "shim/kernel/sys.h"
 #include <netinet/in.h>
-#include <poll.h>
 #include <stddef.h>
-#include <time.h>
 
 /* A group of two that ignores the option is right by chance once in 2^16. */
-#define PROOFS   16
-#define TRIES    32
-#define PATIENCE 100000000L /* ns, for a connection over loopback */
+#define PROOFS      16
+#define TRIES       32
+#define PATIENCE_MS 500 /* for a connection over loopback */
 
 enum outcome { CONTRARY, PROOF, NO_EVIDENCE };
 
@@ -65,9 +64,8 @@ static int arrived_at(const struct pair *pair, int *which)
 {
 	struct pollfd poll[] = {{.fd = pair->fd[0], .events = POLLIN},
 				{.fd = pair->fd[1], .events = POLLIN}};
-	struct timespec patience = {.tv_nsec = PATIENCE};
 
-	if (sys(SYS_ppoll, poll, 2, &patience, NULL, 0) <= 0)
+	if (sys_poll(poll, 2, PATIENCE_MS) <= 0)
 		return -1;
 	*which = poll[1].revents & POLLIN ? 1 : 0;
 	int accepted = (int)sys(SYS_accept4, pair->fd[*which], NULL, NULL, SOCK_CLOEXEC);
@@ -79,7 +77,8 @@ static int arrived_at(const struct pair *pair, int *which)
 }
 
 /* A connection from this CPU, which the second listener prefers. Where it was processed elsewhere
- * (the thread moved, RPS) it says nothing. */
+ * (the thread moved, RPS) it says nothing. One that does not come in time ends the trial: whoever
+ * calls listen() waits for it. */
 static enum outcome try_once(const struct pair *pair)
 {
 	struct linger reset = {.l_onoff = 1};
@@ -90,14 +89,17 @@ static enum outcome try_once(const struct pair *pair)
 	sys(SYS_getcpu, &cpu, NULL, NULL);
 	if (incoming_cpu_prefer(pair->fd[1], (int)cpu))
 		return CONTRARY;
-	int client = (int)sys(SYS_socket, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int client = (int)sys(SYS_socket, AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (client < 0)
 		return CONTRARY;
 	/* Leaves no TIME_WAIT behind. */
 	socket_set(client, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-	if (!sys(SYS_connect, client, &pair->address.storage, pair->address.length) &&
-	    arrived_at(pair, &which) == (int)cpu)
-		outcome = which ? PROOF : CONTRARY;
+	long ret = sys(SYS_connect, client, &pair->address.storage, pair->address.length);
+	int arrived = ret && ret != -EINPROGRESS ? -1 : arrived_at(pair, &which);
+	if (arrived < 0 || (arrived == (int)cpu && !which))
+		outcome = CONTRARY;
+	else if (arrived == (int)cpu)
+		outcome = PROOF;
 	sys(SYS_close, client);
 	return outcome;
 }

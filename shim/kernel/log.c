@@ -1,11 +1,11 @@
 #include "shim/kernel/log.h"
 #include "shim/kernel/format.h"
+#include "shim/kernel/poll.h"
 #include "shim/kernel/sys.h"
 #include "shim/process/fd_table.h"
 #include "shim/process/own_fd.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -127,7 +127,7 @@ static void write_line(int fd, const char *line, size_t len)
 
 	/* POLLOUT on a pipe promises PIPE_BUF bytes, more than a line: the write will not block,
 	 * unless another writer is quicker. */
-	if (sys(SYS_ppoll, &room, 1, &now, NULL, 8) != 1)
+	if (sys_poll(&room, 1, 0) != 1)
 		return;
 	sys(SYS_rt_sigprocmask, SIG_BLOCK, &held, &before, 8);
 	sys(SYS_rt_sigpending, &pending, 8);

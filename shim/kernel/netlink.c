@@ -1,8 +1,8 @@
 #include "shim/kernel/netlink.h"
+#include "shim/kernel/poll.h"
 #include "shim/kernel/sys.h"
 #include <errno.h>
 #include <linux/genetlink.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -119,11 +119,10 @@ bool nl_walk(const uint8_t *data, size_t len, uint32_t sequence, nl_message_fn m
 static bool answer_is_there(int fd)
 {
 	struct pollfd wait = {.fd = fd, .events = POLLIN};
-	struct timespec limit = {.tv_sec = 1};
 	long ready;
 
 	do
-		ready = sys(SYS_ppoll, &wait, 1, &limit, NULL, 0);
+		ready = sys_poll(&wait, 1, 1000);
 	while (ready == -EINTR);
 	return ready == 1;
 }

@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 static void loopback(bool up)
@@ -29,14 +30,14 @@ static void loopback(bool up)
 	close(fd);
 }
 
-/* setsockopt(SO_INCOMING_CPU) returns -error from now on and does nothing. */
-static void answer(uint32_t error)
+/* The call returns -error from now on and does nothing, where its third argument is that. */
+static void answer_call(uint32_t call, uint32_t third, uint32_t error)
 {
 	struct sock_filter filter[] = {
 		{BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(struct seccomp_data, nr)},
-		{BPF_JMP | BPF_JEQ | BPF_K, 0, 3, SYS_setsockopt},
+		{BPF_JMP | BPF_JEQ | BPF_K, 0, 3, call},
 		{BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(struct seccomp_data, args[2])},
-		{BPF_JMP | BPF_JEQ | BPF_K, 0, 1, SO_INCOMING_CPU},
+		{BPF_JMP | BPF_JEQ | BPF_K, 0, 1, third},
 		{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | error},
 		{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
 	};
@@ -44,6 +45,11 @@ static void answer(uint32_t error)
 
 	cr_assert_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
 	cr_assert_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+static void answer(uint32_t error)
+{
+	answer_call(SYS_setsockopt, SO_INCOMING_CPU, error);
 }
 
 static int count_descriptors(void)
@@ -107,4 +113,17 @@ Test(incoming_cpu, nothing_arrives)
 	int before = count_descriptors();
 	cr_expect_not(incoming_cpu_is_honoured());
 	cr_expect_eq(count_descriptors(), before);
+}
+
+/* As where a firewall drops the packets: listen() must not hang for it. */
+Test(incoming_cpu, nothing_is_delivered)
+{
+	struct timespec start, end;
+
+	loopback(true);
+	answer_call(SYS_connect, sizeof(struct sockaddr_in), EINPROGRESS);
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	cr_expect_not(incoming_cpu_is_honoured());
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	cr_expect_lt(end.tv_sec - start.tv_sec, 3);
 }
