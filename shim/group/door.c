@@ -1,10 +1,10 @@
 #include "shim/group/door.h"
+#include "shim/kernel/poll.h"
 #include "shim/kernel/sys.h"
 #include "shim/process/own_fd.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/un.h>
@@ -100,10 +100,9 @@ static int receive_fds(int peer, struct door_message *message, int *fd, unsigned
 				.msg_control = control,
 				.msg_controllen = sizeof(control)};
 	struct pollfd poll = {.fd = peer, .events = POLLIN};
-	struct timespec wait = {.tv_nsec = DOOR_WAIT_MS * 1000000L};
 	unsigned count = 0;
 
-	if (sys(SYS_ppoll, &poll, 1, &wait, NULL, 0) != 1)
+	if (sys_poll(&poll, 1, DOOR_WAIT_MS) != 1)
 		return -ETIMEDOUT;
 	long ret = sys(SYS_recvmsg, peer, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	if (ret < 0)
@@ -138,7 +137,8 @@ static bool is_user_allowed(int peer, int owner)
 	       (user.uid == (uid_t)owner || !user.uid || user.uid == (uid_t)sys(SYS_geteuid));
 }
 
-/* The caller shows that it holds the address: a listener is as good as the set. */
+/* The caller shows that it holds the address: a listener is as good as the set. A connection that
+ * was accepted there has the same address, and may be given to anybody. */
 static bool is_address_shown(int peer, const struct group *group)
 {
 	struct door_message question;
@@ -147,7 +147,7 @@ static bool is_address_shown(int peer, const struct group *group)
 
 	if (receive_fds(peer, &question, &shown, 1) != 1)
 		return false;
-	bool right = socket_is_tcp(shown) && !socket_local(shown, &address) &&
+	bool right = socket_may_listen(shown) && !socket_local(shown, &address) &&
 		     socket_address_equal(&address, &group->address);
 	sys(SYS_close, shown);
 	return right;

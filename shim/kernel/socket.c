@@ -2,6 +2,7 @@
 #include "shim/kernel/sys.h"
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -59,6 +60,16 @@ bool socket_is_tcp(int fd)
 bool socket_is_listening(int fd)
 {
 	return socket_get_int(fd, SOL_SOCKET, SO_ACCEPTCONN, 0) == 1;
+}
+
+bool socket_may_listen(int fd)
+{
+	struct tcp_info info = {0};
+	socklen_t length = sizeof(info.tcpi_state);
+
+	if (!socket_is_tcp(fd) || socket_get(fd, IPPROTO_TCP, TCP_INFO, &info, &length))
+		return false;
+	return info.tcpi_state == TCP_LISTEN || info.tcpi_state == TCP_CLOSE;
 }
 
 uint64_t socket_cookie(int fd)

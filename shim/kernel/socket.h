@@ -31,6 +31,8 @@ int socket_local(int fd, struct socket_address *address);
 /* True for a TCP socket over IPv4 or IPv6 (MPTCP, SCTP and the rest are not). */
 bool socket_is_tcp(int fd);
 bool socket_is_listening(int fd);
+/* A TCP socket that listens, or could: one that is not connected. */
+bool socket_may_listen(int fd);
 /* The kernel's identity of the socket, the same in every process; 0 where refused. */
 uint64_t socket_cookie(int fd);
 /* CPU that processed the socket's last packet, -1 unknown. */

@@ -296,6 +296,31 @@ Test(door, hostile_questions)
 	expect_open(2);
 }
 
+/* What a server hands to a child, such as a CGI program, has the listener's address, too. */
+Test(door, a_connection_is_no_proof)
+{
+	const uint32_t right[] = {MAGIC, LEDGER_ABI, 0};
+	struct pollfd wait;
+	struct sockaddr_in in;
+	int accepted = -1, client = socket(AF_INET, SOCK_STREAM, 0);
+
+	make_group(2);
+	memcpy(&in, &address.storage, sizeof(in));
+	cr_assert_eq(connect(client, (void *)&in, sizeof(in)), 0);
+	for (int i = -1; i < 2 && accepted < 0; i++) {
+		wait = (struct pollfd){.fd = i < 0 ? listener : group->member[i], .events = POLLIN};
+		if (poll(&wait, 1, i < 0 ? 0 : 100) == 1)
+			accepted = accept(wait.fd, NULL, NULL);
+	}
+	cr_assert_geq(accepted, 0);
+	cr_expect_eq(try_peer(right, sizeof(right), &accepted, 1), 0, "an accepted connection");
+	/* A socket that is about to listen there is. */
+	int second = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+	cr_assert_eq(setsockopt(second, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)), 0);
+	cr_assert_eq(bind(second, (void *)&in, sizeof(in)), 0);
+	cr_expect_eq(try_peer(right, sizeof(right), &second, 1), 1, "bound to the address");
+}
+
 Test(door, nobody_at_the_door)
 {
 	make_group(2);
