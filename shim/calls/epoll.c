@@ -1,13 +1,13 @@
 /* The epoll family. */
 #include "shim/calls/descriptor.h"
 #include "shim/calls/real.h"
+#include "shim/calls/times.h"
 #include "shim/group/deal.h"
 #include "shim/group/listener.h"
 #include "shim/group/watch.h"
 #include "shim/migrate/migrate.h"
 #include "shim/process/pinning.h"
 #include "shim/process/runtime.h"
-#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -128,16 +128,6 @@ EXPORTED int epoll_pwait(int epfd, struct epoll_event *events, int max, int time
 	return wait_on(&call);
 }
 
-/* Rounded up: never earlier than asked for. -1 for ever. */
-static int to_ms(const struct timespec *timeout)
-{
-	if (!timeout)
-		return -1;
-	if (timeout->tv_sec >= INT_MAX / 1000)
-		return INT_MAX;
-	return (int)(timeout->tv_sec * 1000 + (timeout->tv_nsec + 999999) / 1000000);
-}
-
 #if !__GLIBC_PREREQ(2, 35)
 int epoll_pwait2(int epfd, struct epoll_event *events, int max, const struct timespec *timeout,
 		 const sigset_t *mask);
@@ -146,13 +136,13 @@ int epoll_pwait2(int epfd, struct epoll_event *events, int max, const struct tim
 EXPORTED int epoll_pwait2(int epfd, struct epoll_event *events, int max,
 			  const struct timespec *timeout, const sigset_t *mask)
 {
-	if (is_idle())
+	if (is_idle() || time_is_bad(timeout))
 		return real_epoll_pwait2(epfd, events, max, timeout, mask);
 	struct watch_call call = {.wait = wait_masked,
 				  .epfd = epfd,
 				  .events = events,
 				  .max_events = max,
-				  .timeout_ms = to_ms(timeout),
+				  .timeout_ms = time_to_ms(timeout),
 				  .mask = (const uint64_t *)mask};
 	unsigned number;
 

@@ -1,11 +1,11 @@
 /* poll and select, and their kin. */
+#include "shim/calls/poll.h"
 #include "shim/calls/real.h"
+#include "shim/calls/times.h"
 #include "shim/group/listener.h"
 #include "shim/group/stand_in.h"
 #include "shim/process/pinning.h"
 #include "shim/process/runtime.h"
-#include <errno.h>
-#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -21,7 +21,7 @@ static bool has_listener(const struct pollfd *fds, nfds_t count)
 	return false;
 }
 
-static int poll_plain(struct pollfd *fds, nfds_t count, int timeout_ms, const uint64_t *mask)
+int call_poll(struct pollfd *fds, nfds_t count, int timeout_ms, const uint64_t *mask)
 {
 	struct timespec timeout = {.tv_sec = timeout_ms / 1000,
 				   .tv_nsec = timeout_ms % 1000 * 1000000L};
@@ -34,24 +34,8 @@ static int poll_plain(struct pollfd *fds, nfds_t count, int timeout_ms, const ui
 static int poll_any(struct pollfd *fds, nfds_t count, int timeout_ms, const sigset_t *mask)
 {
 	return has_listener(fds, count)
-		       ? stand_in_poll(fds, count, timeout_ms, (const uint64_t *)mask, poll_plain)
+		       ? stand_in_poll(fds, count, timeout_ms, (const uint64_t *)mask, call_poll)
 		       : STAND_IN_NOT_NEEDED;
-}
-
-/* The kernel refuses such a time, and is to do so itself. */
-static bool is_bad(const struct timespec *timeout)
-{
-	return timeout &&
-	       (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= 1000000000);
-}
-
-static int to_ms(const struct timespec *timeout)
-{
-	if (!timeout)
-		return -1;
-	if (timeout->tv_sec >= INT_MAX / 1000)
-		return INT_MAX;
-	return (int)(timeout->tv_sec * 1000 + (timeout->tv_nsec + 999999) / 1000000);
 }
 
 EXPORTED int poll(struct pollfd *fds, nfds_t count, int timeout)
@@ -64,8 +48,8 @@ EXPORTED int poll(struct pollfd *fds, nfds_t count, int timeout)
 EXPORTED int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
 		   const sigset_t *mask)
 {
-	int ret =
-		is_bad(timeout) ? STAND_IN_NOT_NEEDED : poll_any(fds, count, to_ms(timeout), mask);
+	int ret = time_is_bad(timeout) ? STAND_IN_NOT_NEEDED
+				       : poll_any(fds, count, time_to_ms(timeout), mask);
 
 	return ret == STAND_IN_NOT_NEEDED ? real_ppoll(fds, count, timeout, mask) : ret;
 }
@@ -86,9 +70,9 @@ EXPORTED int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t ro
 EXPORTED int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
 			 const sigset_t *mask, size_t room)
 {
-	int ret = room / sizeof(*fds) < count || is_bad(timeout)
+	int ret = room / sizeof(*fds) < count || time_is_bad(timeout)
 			  ? STAND_IN_NOT_NEEDED
-			  : poll_any(fds, count, to_ms(timeout), mask);
+			  : poll_any(fds, count, time_to_ms(timeout), mask);
 
 	return ret == STAND_IN_NOT_NEEDED ? real___ppoll_chk(fds, count, timeout, mask, room) : ret;
 }

@@ -1,12 +1,13 @@
 /* select and pselect: by way of poll() where a listener is in a set, so that the sets never gain a
  * descriptor and no number is too high for them. */
+#include "shim/calls/poll.h"
 #include "shim/calls/real.h"
+#include "shim/calls/times.h"
 #include "shim/group/listener.h"
 #include "shim/group/stand_in.h"
 #include "shim/process/pinning.h"
 #include "shim/process/runtime.h"
 #include <errno.h>
-#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -83,58 +84,58 @@ static int from_poll(const struct pollfd *fds, nfds_t count, const struct sets *
 	return total;
 }
 
-static int poll_masked(struct pollfd *fds, nfds_t count, int timeout_ms, const uint64_t *mask)
-{
-	struct timespec timeout = {.tv_sec = timeout_ms / 1000,
-				   .tv_nsec = timeout_ms % 1000 * 1000000L};
-
-	return real_ppoll(fds, count, timeout_ms < 0 ? NULL : &timeout, (const sigset_t *)mask);
-}
-
 static int select_any(int count, const struct sets *sets, int timeout_ms, const sigset_t *mask)
 {
 	struct pollfd fds[FD_SETSIZE];
 	nfds_t used = to_poll(fds, count, sets);
-	int ret = stand_in_poll(fds, used, timeout_ms, (const uint64_t *)mask, poll_masked);
+	int ret = stand_in_poll(fds, used, timeout_ms, (const uint64_t *)mask, call_poll);
 
 	return ret < 0 ? ret : from_poll(fds, used, sets);
 }
 
-static int to_ms(int64_t seconds, int64_t nanoseconds)
+/* What select() makes of its time, which may have more than a second of microseconds. */
+static struct timespec normal(const struct timeval *timeout)
 {
-	return seconds >= INT_MAX / 1000 ? INT_MAX
-					 : (int)(seconds * 1000 + (nanoseconds + 999999) / 1000000);
+	struct timespec time = {.tv_nsec = timeout->tv_usec % 1000000 * 1000};
+
+	if (timeout->tv_usec < 0 ||
+	    __builtin_add_overflow(timeout->tv_sec, timeout->tv_usec / 1000000, &time.tv_sec))
+		time.tv_sec = -1;
+	return time;
 }
 
 /* select() tells the application how much of the time is left. */
-static void set_left(struct timeval *timeout, const struct timespec *start)
+static void set_left(struct timeval *timeout, struct timespec time, const struct timespec *start)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	int64_t left = (int64_t)timeout->tv_sec * 1000000 + timeout->tv_usec -
-		       (int64_t)(now.tv_sec - start->tv_sec) * 1000000 -
-		       (now.tv_nsec - start->tv_nsec) / 1000;
-	timeout->tv_sec = left > 0 ? left / 1000000 : 0;
-	timeout->tv_usec = left > 0 ? left % 1000000 : 0;
+	time.tv_sec -= now.tv_sec - start->tv_sec;
+	time.tv_nsec -= now.tv_nsec - start->tv_nsec;
+	for (; time.tv_nsec < 0; time.tv_nsec += 1000000000)
+		time.tv_sec--;
+	*timeout = (struct timeval){0};
+	if (time.tv_sec >= 0) {
+		timeout->tv_sec = time.tv_sec + time.tv_nsec / 1000000000;
+		timeout->tv_usec = time.tv_nsec % 1000000000 / 1000;
+	}
 }
 
 EXPORTED int select(int count, fd_set *in, fd_set *out, fd_set *other, struct timeval *timeout)
 {
 	struct sets sets = {in, out, other};
-	struct timespec start;
+	struct timespec start, time = {0};
 
-	/* The kernel refuses a negative time, and is to do so itself. */
-	if (!has_listener(count, &sets) ||
-	    (timeout && (timeout->tv_sec < 0 || timeout->tv_usec < 0)))
+	if (timeout)
+		time = normal(timeout);
+	if (!has_listener(count, &sets) || (timeout && time_is_bad(&time)))
 		return real_select(count, in, out, other, timeout);
 	clock_gettime(CLOCK_MONOTONIC, &start);
-	int wait = timeout ? to_ms(timeout->tv_sec, (int64_t)timeout->tv_usec * 1000) : -1;
-	int ret = select_any(count, &sets, wait, NULL);
+	int ret = select_any(count, &sets, time_to_ms(timeout ? &time : NULL), NULL);
 	if (ret == STAND_IN_NOT_NEEDED)
 		return real_select(count, in, out, other, timeout);
 	if (timeout)
-		set_left(timeout, &start);
+		set_left(timeout, time, &start);
 	return ret;
 }
 
@@ -143,11 +144,9 @@ EXPORTED int pselect(int count, fd_set *in, fd_set *out, fd_set *other,
 {
 	struct sets sets = {in, out, other};
 
-	if (!has_listener(count, &sets) ||
-	    (timeout && (timeout->tv_sec < 0 || timeout->tv_nsec < 0)))
+	if (!has_listener(count, &sets) || time_is_bad(timeout))
 		return real_pselect(count, in, out, other, timeout, mask);
-	int wait = timeout ? to_ms(timeout->tv_sec, timeout->tv_nsec) : -1;
-	int ret = select_any(count, &sets, wait, mask);
+	int ret = select_any(count, &sets, time_to_ms(timeout), mask);
 	return ret == STAND_IN_NOT_NEEDED ? real_pselect(count, in, out, other, timeout, mask)
 					  : ret;
 }

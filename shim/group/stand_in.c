@@ -2,6 +2,7 @@
 #include "shim/group/listener.h"
 #include "shim/group/watch_state.h"
 #include "shim/kernel/clock.h"
+#include "shim/kernel/poll.h"
 #include "shim/kernel/sys.h"
 #include "shim/process/fd_table.h"
 #include "shim/process/own_fd.h"
@@ -57,10 +58,18 @@ void stand_in_start(void)
 	has_key = !pthread_key_create(&at_thread_end, close_instance);
 }
 
+/* A filter of system calls may know none but the application's own. */
+static _Atomic bool is_refused;
+
+static bool says_refused(long ret)
+{
+	return ret == -EPERM || ret == -ENOSYS || ret == -EACCES;
+}
+
 bool stand_in_is_lost(void)
 {
 	int before = errno;
-	bool lost = instance.epoch == self_epoch() && !own_fd_holds(instance.epfd);
+	bool lost = instance.epoch == self_epoch() && (is_refused || !own_fd_holds(instance.epfd));
 
 	if (lost)
 		close_instance(NULL);
@@ -68,10 +77,26 @@ bool stand_in_is_lost(void)
 	return lost;
 }
 
+/* Asked before a connection can wait at a member. */
+static bool may_wait(void)
+{
+	uint64_t all = ~UINT64_C(0);
+	struct timespec now = {0};
+	struct epoll_event event;
+
+	if (!is_refused)
+		is_refused =
+			says_refused(sys(SYS_epoll_pwait, -1, &event, 1, 0, &all, sizeof(all))) ||
+			says_refused(sys(SYS_ppoll, NULL, 0, &now, &all, sizeof(all)));
+	return !is_refused;
+}
+
 static bool open_instance(void)
 {
 	if (instance.epoch == self_epoch())
 		return true;
+	if (!may_wait())
+		return false;
 	int epfd = own_fd((int)sys(SYS_epoll_create1, 0));
 	if (epfd < 0)
 		return false;
@@ -136,6 +161,8 @@ int stand_in_wait(const struct watch_call *call, int timeout_ms, const uint64_t 
 
 	if (count >= 0)
 		return (int)count;
+	if (says_refused(count))
+		is_refused = true; /* since it was opened */
 	errno = (int)-count;
 	return -1;
 }
@@ -186,7 +213,7 @@ static bool is_left_behind(uint32_t holder)
 bool stand_in_claim(const struct group *group, int fd)
 {
 	struct pollfd poll = {.fd = fd, .events = POLLIN};
-	struct timespec now = {0}, pause = {.tv_nsec = CLAIM_PAUSE_NS};
+	struct timespec pause = {.tv_nsec = CLAIM_PAUSE_NS};
 	uint32_t holder = group->ledger->accepting;
 
 	if (holder && !is_left_behind(holder)) {
@@ -197,7 +224,7 @@ bool stand_in_claim(const struct group *group, int fd)
 	instance.claim = ++instance.claims << CLAIM_SHIFT | (uint32_t)self_tid();
 	if (!atomic_compare_exchange_strong(&group->ledger->accepting, &holder, instance.claim))
 		return false;
-	if (sys(SYS_ppoll, &poll, 1, &now, NULL, 0) == 1)
+	if (sys_poll(&poll, 1, 0) == 1)
 		return true;
 	stand_in_unclaim(group);
 	return false;
@@ -230,7 +257,7 @@ static int poll_once(const struct watch_call *watch, int timeout_ms, const uint6
 	call->others = ready - !!call->fds[call->at].revents;
 	if (call->fds[call->at].revents)
 		ours = stand_in_wait(watch, 0, NULL);
-	if (ours > 0)
+	if (ours)
 		return ours;
 	/* An event of nobody's ends the wait for the sake of the others. */
 	watch->events[0] = (struct epoll_event){0};

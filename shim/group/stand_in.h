@@ -17,7 +17,8 @@ int stand_in_open(int listener, int fd);
 /* The wait function of a struct watch_call for the calling thread's instance. */
 int stand_in_wait(const struct watch_call *call, int timeout_ms, const uint64_t *mask);
 
-/* After a wait failed: whether the instance was closed behind our back. The next one is new. */
+/* After a wait failed: whether the instance was closed behind our back, or waiting on it is refused
+ * by now. Then it is gone; the next one is new, or there is none. */
 bool stand_in_is_lost(void);
 
 /* After EINTR: whether the kernel would have gone on, as accept() does where the handler was

@@ -7,6 +7,7 @@
 #include "shim/group/watch_state.h"
 #include "shim/kernel/clock.h"
 #include "shim/kernel/sys.h"
+#include <errno.h>
 #include <signal.h>
 #include <stddef.h>
 
@@ -125,13 +126,23 @@ static int slice_of(const struct watch *watch, uint64_t now_ms, int64_t left_ms)
 	return (int)(left_ms < 0 || left_ms > slice ? slice : left_ms);
 }
 
+/* A filter of system calls lets the application's own kind of wait through and refuses the one with
+ * a mask: then no wait is cut into slices, and its thread does not look after others. */
+static _Atomic bool masks_are_refused;
+
+/* After a wait that failed. */
+static bool is_refused(int count)
+{
+	return count < 0 && (errno == EPERM || errno == ENOSYS || errno == EACCES);
+}
+
 int watch_wait(unsigned number, const struct watch_call *call)
 {
 	struct watch *watch = watch_at(number);
 	uint64_t now = clock_ms(), start = now, signals, all = ~UINT64_C(0);
 	const uint64_t *mask = call->mask;
 	int64_t left = call->timeout_ms;
-	bool sliced = false;
+	bool sliced = false, whole = masks_are_refused && !mask;
 	int count;
 
 	if (call->max_events <= 0)
@@ -142,8 +153,15 @@ int watch_wait(unsigned number, const struct watch_call *call)
 			count = 0;
 			break;
 		}
-		int slice = steal_slice(watch, now, slice_of(watch, now, left));
+		int slice = whole ? (int)left : steal_slice(watch, now, slice_of(watch, now, left));
 		count = call->wait(call, draining ? 0 : slice, mask);
+		if (sliced && !call->mask && is_refused(count)) {
+			masks_are_refused = whole = true;
+			sys(SYS_rt_sigprocmask, SIG_SETMASK, &signals, NULL, sizeof(signals));
+			mask = NULL;
+			sliced = false;
+			continue;
+		}
 		if (count < 0 || (!count && !draining && slice == left))
 			break;
 		count = translate_all(watch, call->events, count);
@@ -163,7 +181,7 @@ int watch_wait(unsigned number, const struct watch_call *call)
 		/* A signal that arrives between two slices of a wait must end it as it would have
 		 * ended a single one. So signals are blocked in between, and only the kernel lets
 		 * them in, while it waits. */
-		if (!sliced) {
+		if (!sliced && !whole) {
 			sys(SYS_rt_sigprocmask, SIG_BLOCK, &all, &signals, sizeof(all));
 			mask = mask ? mask : &signals;
 			sliced = true;

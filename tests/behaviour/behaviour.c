@@ -1,9 +1,13 @@
 #include "tests/behaviour/behaviour.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -12,6 +16,7 @@
 #include <time.h>
 
 #define LIMIT_SECONDS 25
+#define HANDLER_STACK (64 * 1024)
 
 static int failures;
 
@@ -283,6 +288,11 @@ static int rows(int port, ino_t inode, bool of_inode, int *waiting)
 	return found;
 }
 
+bool is_as_it_was(int listener)
+{
+	return !is_steered() || listening_on(port_of(listener)) > 1;
+}
+
 static ino_t inode_of(int fd)
 {
 	struct stat status = {0};
@@ -443,6 +453,20 @@ int exit_of(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
 }
 
+void refuse(long call, int error)
+{
+	struct sock_filter filter[] = {
+		{BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(struct seccomp_data, nr)},
+		{BPF_JMP | BPF_JEQ | BPF_K, 0, 1, (uint32_t)call},
+		{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | (uint32_t)error},
+		{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
+	};
+	struct sock_fprog program = {.len = sizeof(filter) / sizeof(filter[0]), .filter = filter};
+
+	NEED(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	NEED(!prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+}
+
 /* --- how a program is run ------------------------------------------------------------------- */
 
 static void run_in_handler(int signal)
@@ -451,14 +475,30 @@ static void run_in_handler(int signal)
 	behaviour();
 }
 
+/* What goes beyond its end is noticed. */
+static void make_stack(void)
+{
+	char *map = mmap(NULL, HANDLER_STACK + 4096, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	stack_t stack = {.ss_sp = map + 4096, .ss_size = HANDLER_STACK};
+
+	NEED(map != MAP_FAILED && !mprotect(map, 4096, PROT_NONE));
+	NEED(!sigaltstack(&stack, NULL));
+}
+
 static void run(void)
 {
 	alarm(LIMIT_SECONDS);
 	/* As servers do: the shim looks at the CPUs it may use before the threads are pinned. */
 	close(socket(AF_INET, SOCK_STREAM, 0));
 	pin(0);
-	if (getenv("BEHAVIOUR_IN_HANDLER")) {
+	const char *handler = getenv("BEHAVIOUR_IN_HANDLER");
+	if (handler) {
 		struct sigaction action = {.sa_handler = run_in_handler, .sa_flags = SA_NODEFER};
+		if (!strcmp(handler, "stack")) {
+			make_stack();
+			action.sa_flags |= SA_ONSTACK;
+		}
 		sigaction(SIGUSR2, &action, NULL);
 		raise(SIGUSR2);
 	} else {
@@ -477,7 +517,7 @@ __attribute__((constructor)) static void start(void)
 #else
 int main(int argc, char **argv)
 {
-	/* What a program starts itself for: see execve.c. */
+	/* What a program starts itself for: see exec.c. */
 	extern void started(int argc, char **argv) __attribute__((weak));
 
 	if (argc > 1 && started)

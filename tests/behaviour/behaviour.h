@@ -66,6 +66,8 @@ bool is_pair(int client_fd, int accepted);
 
 /* Whether the shim steers here; then members listen beside the socket. */
 bool is_steered(void);
+/* What the shim made of the listener is still there: where it steers, its members. */
+bool is_as_it_was(int listener);
 /* Sockets that listen on a port in this network namespace. */
 int listening_on(int port);
 /* Whether the listener has at least one connection in its own queue. */
@@ -91,5 +93,7 @@ pid_t client_later(enum way way, int port, int after_ms);
  * each was sent a byte and then the end. */
 pid_t clients(int port, int count);
 void end_child(pid_t pid);
+/* A filter of system calls refuses that one from now on, in this process and its children. */
+void refuse(long call, int error);
 /* Status of a child, 0 if it exited so. */
 int exit_of(pid_t pid);
