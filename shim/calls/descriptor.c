@@ -6,16 +6,20 @@
 #include "shim/connect/witness.h"
 #include "shim/group/listener.h"
 #include "shim/group/watch.h"
+#include "shim/kernel/procfs.h"
 #include "shim/kernel/sys.h"
 #include "shim/migrate/migrate.h"
 #include "shim/process/own_fd.h"
 #include "shim/process/runtime.h"
 #include "shim/process/self.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* Of Linux 5.9 and 5.11, and of glibc 2.34: older headers do not have them. */
@@ -91,15 +95,25 @@ EXPORTED int dup(int fd)
 	return copied(fd, fd_get(fd), real_dup(fd));
 }
 
+/* What the kernel asks before it closes what stands at the number. */
+static bool can_copy(int fd, int to, int flags)
+{
+	struct rlimit limit = {.rlim_cur = RLIM_INFINITY};
+
+	sys(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit);
+	return !(flags & ~O_CLOEXEC) && to >= 0 && (rlim_t)to < limit.rlim_cur &&
+	       sys(SYS_fcntl, fd, F_GETFD) >= 0;
+}
+
 /* Makes room for a copy under a number of the application's choice. */
-static void make_room(int fd, int to)
+static void make_room(int fd, int to, int flags)
 {
 	struct fd_word word = fd_get(to);
 
 	if (fd == to)
 		return;
 	/* A call that is going to fail must leave all as it is. */
-	if ((!is_light(word) || migrate_is_on) && sys(SYS_fcntl, fd, F_GETFD) < 0)
+	if ((!is_light(word) || migrate_is_on) && !can_copy(fd, to, flags))
 		return;
 	migrate_closing(to);
 	if (word.kind == FD_OURS)
@@ -112,7 +126,7 @@ EXPORTED int dup2(int fd, int to)
 {
 	struct fd_word word = fd_get(fd);
 
-	make_room(fd, to);
+	make_room(fd, to, 0);
 	int ret = real_dup2(fd, to);
 	return fd == to ? ret : copied(fd, word, ret);
 }
@@ -121,7 +135,7 @@ EXPORTED int dup3(int fd, int to, int flags)
 {
 	struct fd_word word = fd_get(fd);
 
-	make_room(fd, to);
+	make_room(fd, to, flags);
 	return copied(fd, word, real_dup3(fd, to, flags));
 }
 
@@ -189,6 +203,10 @@ EXPORTED int close_range(unsigned int first, unsigned int last, int flags)
 	if (!runtime_on() || first > last || flags & ~(CLOSE_RANGE_CLOEXEC | CLOSE_RANGE_UNSHARE))
 		return real_close_range(first, last, flags);
 	if (!(flags & CLOSE_RANGE_CLOEXEC)) {
+		/* Nothing is forgotten for a call that the kernel lacks or refuses: a range in
+		 * which there is nothing tells. */
+		if (real_close_range(~0u, ~0u, flags) < 0)
+			return -1;
 		fd_for_each(FD_LISTENER, leave_in_range, &range);
 		fd_for_each(FD_EPOLL, leave_in_range, &range);
 		fd_for_each(FD_INSTANCE, leave_in_range, &range);
@@ -202,10 +220,36 @@ EXPORTED int close_range(unsigned int first, unsigned int last, int flags)
 	return range.result;
 }
 
+/* One by one, as libc does where close_range() fails, but for ours. Returns 0 or -errno. */
+static int close_each(long first)
+{
+	_Alignas(struct dirent64) char buffer[1024];
+	long list, got, fd;
+
+	list = sys(SYS_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (list < 0)
+		return (int)list;
+	while ((got = sys(SYS_getdents64, list, buffer, sizeof(buffer))) > 0) {
+		for (long at = 0; at < got;) {
+			const struct dirent64 *entry = (const void *)(buffer + at);
+
+			at += entry->d_reclen;
+			if (number_parse(entry->d_name, strlen(entry->d_name), &fd) &&
+			    fd >= first && fd != list)
+				close((int)fd);
+		}
+	}
+	sys(SYS_close, list);
+	return (int)got;
+}
+
 EXPORTED void closefrom(int first)
 {
+	unsigned int lowest = first < 0 ? 0 : (unsigned int)first;
 	int before = errno;
 
-	close_range(first < 0 ? 0 : (unsigned int)first, ~0u, 0);
+	/* libc has its own way of ending where there is no /proc either. */
+	if (!runtime_on() || (close_range(lowest, ~0u, 0) < 0 && close_each(lowest) < 0))
+		real_closefrom(first);
 	errno = before;
 }

@@ -41,6 +41,9 @@ void behaviour(void)
 		close_by(how, listener);
 		serves(listener, epfd);
 		serves(listener, epfd);
+		for (double end = now_ms() + 3000; !is_as_it_was(listener) && now_ms() < end;)
+			CHECK(epoll_wait(epfd, &event, 1, 50) == 0);
+		CHECK(is_as_it_was(listener));
 		/* A new one after it, too. */
 		int next = tcp_bound(SOCK_NONBLOCK);
 		CHECK(!listen(next, 64));

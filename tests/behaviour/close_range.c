@@ -32,12 +32,13 @@ void behaviour(void)
 	CHECK(fcntl(other, F_GETFD) & FD_CLOEXEC);
 	CHECK_FAILS(close_range(5, 4, 0), EINVAL);
 	CHECK_FAILS(close_range((unsigned)listener, (unsigned)listener, 0x4000), EINVAL);
-	CHECK(is_open(listener));
+	CHECK(is_open(listener) && is_as_it_was(listener));
 	serves(listener);
 	CHECK(!close_range((unsigned)other, ~0u, 0));
 	CHECK(!is_open(other) && !is_open(third) && is_open(listener));
 	serves(listener);
 	closefrom(listener + 1);
+	CHECK(is_as_it_was(listener));
 	serves(listener);
 
 	/* From nothing on: in a child, which needs none of them. */

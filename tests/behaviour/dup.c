@@ -2,6 +2,7 @@
 #include "tests/behaviour/behaviour.h"
 #include <fcntl.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 
 static void serves(int listener, int port)
 {
@@ -25,10 +26,11 @@ void behaviour(void)
 {
 	int listener = tcp_listener(SOCK_NONBLOCK), port = port_of(listener);
 	int null = open("/dev/null", O_RDONLY), copies[4];
+	struct rlimit limit;
 
 	copies[0] = dup(listener);
 	copies[1] = fcntl(listener, F_DUPFD, 100);
-	copies[2] = fcntl(listener, F_DUPFD_CLOEXEC, 200);
+	copies[2] = fcntl64(listener, F_DUPFD_CLOEXEC, 200);
 	copies[3] = dup3(listener, 300, O_CLOEXEC);
 	CHECK(copies[0] == null + 1 && copies[1] == 100 && copies[2] == 200 && copies[3] == 300);
 	CHECK(!(fcntl(100, F_GETFD) & FD_CLOEXEC) && fcntl(200, F_GETFD) & FD_CLOEXEC);
@@ -39,6 +41,10 @@ void behaviour(void)
 		if (i < 3)
 			CHECK(!close(copies[i]));
 	}
+	/* What fails leaves a listener as it was, and what waits at it. */
+	NEED(!getrlimit(RLIMIT_NOFILE, &limit));
+	rlim_t before = limit.rlim_cur;
+	int waiting = connected(CPU0, port);
 	CHECK_FAILS(dup2(-1, 300), EBADF);
 	CHECK_FAILS(dup2(null + 900, 300), EBADF);
 	CHECK_FAILS(dup2(300, -1), EBADF);
@@ -49,6 +55,18 @@ void behaviour(void)
 	CHECK_FAILS(dup(-1), EBADF);
 	CHECK_FAILS(fcntl(300, F_DUPFD, 1 << 30), EINVAL);
 	CHECK_FAILS(fcntl(-1, F_GETFD), EBADF);
+	limit.rlim_cur = 290;
+	NEED(!setrlimit(RLIMIT_NOFILE, &limit));
+	CHECK_FAILS(dup2(null, 300), EBADF);
+	CHECK_FAILS(dup3(null, 300, O_CLOEXEC), EBADF);
+	limit.rlim_cur = before;
+	NEED(!setrlimit(RLIMIT_NOFILE, &limit));
+	CHECK(is_as_it_was(300));
+	CHECK(is_readable(300, 2000));
+	int fd = accept(300, NULL, NULL);
+	CHECK(fd >= 0 && is_pair(waiting, fd));
+	close(fd);
+	gone(waiting);
 	serves(300, port);
 
 	/* Over a listener: it is closed; over a socket, by a listener: that one listens now. */

@@ -50,6 +50,7 @@ static void none_left(enum way way)
 	gone(one);
 	set_limit(1024);
 	serves(listener);
+	CHECK(is_as_it_was(listener));
 	close(listener);
 }
 
@@ -67,6 +68,7 @@ static void lowered(void)
 	set_limit(1024);
 	serves(next);
 	serves(listener);
+	CHECK(is_as_it_was(listener));
 	close(next);
 	close(listener);
 }

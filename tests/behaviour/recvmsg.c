@@ -63,6 +63,7 @@ void behaviour(void)
 	serves(listener, port);
 	CHECK(!close(listener));
 	serves(same, port);
+	CHECK(is_as_it_was(same));
 
 	/* Into another process, which lets the sender close it. */
 	pid_t pid = fork();
