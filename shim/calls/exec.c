@@ -1,5 +1,6 @@
-/* The exec family. A program that starts itself anew stays preloaded, and its listeners keep their
- * groups; any other program gets what it is given. */
+/* The exec family. A program that starts itself anew and leaves its listeners open stays preloaded,
+ * and they keep their groups: a server that upgrades its binary may have made its environment anew.
+ * Any other program gets what it is given. */
 #include "shim/calls/real.h"
 #include "shim/connect/late_port.h"
 #include "shim/group/carry.h"
@@ -33,21 +34,21 @@ static int execute_carrying(const struct request *request)
 
 	late_port_settle_all();
 	bool same = runtime_on() && surroundings_is_own_program(request->path);
+	bool restore = same && carry_leaves_listener();
 
-	if (runtime_on() && (same || surroundings_preloads(envp)))
-		count = surroundings_restore(envp, environment, ENTRIES_MAX);
-	if (same && count >= 0)
-		envp = environment;
 	/* Nothing goes along where the next program would not know what it is. */
-	if (count < 0 || !surroundings_preloads(envp) || !program_preloads(request->path)) {
+	if (runtime_on() && (restore || surroundings_preloads(envp)) &&
+	    surroundings_has_library() && program_preloads(request->path))
+		count = surroundings_copy(envp, restore, environment, ENTRIES_MAX);
+	if (count < 0 || !surroundings_preloads(environment)) {
 		errno = before;
 		return request->real(request->path, request->argv, envp);
 	}
+	envp = environment;
 	struct carried carried = carry_out(same);
 	if (carry_text(carried, inherit)) {
 		environment[count++] = inherit;
 		environment[count] = NULL;
-		envp = environment;
 	}
 	errno = before;
 	int ret = request->real(request->path, request->argv, envp);

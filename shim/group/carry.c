@@ -35,6 +35,28 @@ static void set_close_on_exec(int fd, bool on)
 		sys(SYS_fcntl, fd, F_SETFD, on ? FD_CLOEXEC : 0);
 }
 
+static bool stays_open(int fd)
+{
+	long flags = sys(SYS_fcntl, fd, F_GETFD);
+
+	return flags >= 0 && !(flags & FD_CLOEXEC);
+}
+
+static void look_at(int fd, uint32_t value, void *found)
+{
+	(void)value;
+	*(bool *)found |= stays_open(fd) && socket_is_listening(fd);
+}
+
+bool carry_leaves_listener(void)
+{
+	bool found = false;
+
+	fd_for_each(FD_LISTENER, look_at, &found);
+	fd_for_each(FD_SOCKET, look_at, &found); /* not steered, but as good a sign */
+	return found;
+}
+
 static void set_group_close_on_exec(const struct group *group, bool on)
 {
 	set_close_on_exec(group->ledger_fd, on);
@@ -54,9 +76,8 @@ static void carry_one(int fd, uint32_t number, void *argument)
 				      .ledger = group->ledger_fd,
 				      .door = group->door,
 				      .members = group->member_count};
-	long flags = sys(SYS_fcntl, fd, F_GETFD);
 
-	if (flags < 0 || flags & FD_CLOEXEC)
+	if (!stays_open(fd))
 		return;
 	if (carried->manifest < 0 && !shared_memory_fits(GROUPS_MAX * sizeof(record)))
 		carried->manifest = (int)sys(SYS_memfd_create, "rssshim-carry", MFD_ALLOW_SEALING);
@@ -164,6 +185,11 @@ static void take_all(int manifest)
 	sys(SYS_close, manifest);
 }
 
+static bool is_open(int fd)
+{
+	return sys(SYS_fcntl, fd, F_GETFD) >= 0;
+}
+
 static int number_of(char *const *environment, const char *name)
 {
 	size_t length = strlen(name);
@@ -211,6 +237,7 @@ void carry_in(const char *inherited, char *const *environment)
 		runtime_discover();
 	if (shared_memory_is_sealed(manifest))
 		take_all(manifest);
-	for (int fd = FIRST_PASSED; runtime_on() && fd < FIRST_PASSED + passed; fd++)
-		listener_of(fd);
+	/* As many as there are, whatever the variable says. */
+	for (int i = 0; runtime_on() && i < passed && is_open(FIRST_PASSED + i); i++)
+		listener_of(FIRST_PASSED + i);
 }

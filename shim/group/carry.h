@@ -11,6 +11,9 @@ struct carried {
 
 #define CARRY_TEXT_MAX 64
 
+/* Whether an exec at this moment would leave a listener to the next program. */
+bool carry_leaves_listener(void);
+
 /* Before exec, also in a vfork child: lets the groups of all listeners that stay open stay open
  * too, and writes down which they are. same: the program starts itself anew; then also what it
  * counts in, and with that whether it is switched off, and what it learned. */

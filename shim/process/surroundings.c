@@ -4,7 +4,7 @@
 #include <limits.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/auxv.h>
+#include <sys/stat.h>
 
 #define KEPT_BYTES 32768
 #define INHERIT    "RSSSHIM_INHERIT="
@@ -17,6 +17,9 @@ static int kept_count;
 static const char *inherited;
 static const char *preload; /* value of LD_PRELOAD */
 static char own_path[PATH_MAX];
+static const char *library;
+static dev_t library_device;
+static ino_t library_inode;
 
 static bool starts_with(const char *text, const char *start)
 {
@@ -45,16 +48,33 @@ static void keep_variable(const char *entry)
 	kept[kept_count++] = copy;
 }
 
-void surroundings_start(char **environment)
+/* As the loader would, by its rights. */
+static bool stat_library(struct stat *status)
 {
+	int fd = library ? (int)sys(SYS_openat, AT_FDCWD, library, O_RDONLY | O_CLOEXEC) : -1;
+
+	if (fd < 0)
+		return false;
+	long ret = sys(SYS_fstat, fd, status);
+	sys(SYS_close, fd);
+	return !ret;
+}
+
+void surroundings_start(char **environment, const char *path)
+{
+	struct stat status;
 	char **to = environment;
 	long length = sys(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", own_path, PATH_MAX - 1);
 
 	own_path[length > 0 ? length : 0] = '\0';
+	library = path ? keep_text(path) : NULL;
+	if (stat_library(&status)) {
+		library_device = status.st_dev;
+		library_inode = status.st_ino;
+	}
 	for (char **from = environment; from && *from; from++) {
 		if (starts_with(*from, INHERIT)) {
-			/* Who starts a set-id program must not choose its descriptors. */
-			const char *copy = getauxval(AT_SECURE) ? NULL : keep_text(*from);
+			const char *copy = keep_text(*from);
 			inherited = copy ? copy + strlen(INHERIT) : NULL;
 			continue;
 		}
@@ -101,7 +121,15 @@ bool surroundings_preloads(char *const *environment)
 	return now && (preload ? !!strstr(now, preload) : !!strstr(now, "librssshim.so"));
 }
 
-int surroundings_restore(char *const *environment, char **out, int room)
+bool surroundings_has_library(void)
+{
+	struct stat status;
+
+	return stat_library(&status) && status.st_dev == library_device &&
+	       status.st_ino == library_inode;
+}
+
+int surroundings_copy(char *const *environment, bool restore, char **out, int room)
 {
 	int count = 0;
 
@@ -110,7 +138,7 @@ int surroundings_restore(char *const *environment, char **out, int room)
 			return -1;
 		out[count++] = *entry;
 	}
-	for (int i = 0; i < kept_count; i++) {
+	for (int i = 0; restore && i < kept_count; i++) {
 		const char *equals = strchr(kept[i], '=');
 		if (!equals || value_in(environment, kept[i], (size_t)(equals - kept[i])))
 			continue;

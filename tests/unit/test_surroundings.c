@@ -19,7 +19,7 @@ static void start_with(const char *const *variables)
 	for (; variables[count]; count++)
 		environment_at_start[count] = strdup(variables[count]);
 	environment_at_start[count] = NULL;
-	surroundings_start(environment_at_start);
+	surroundings_start(environment_at_start, NULL);
 }
 
 static const char *usual[] = {"PATH=/bin",
@@ -59,9 +59,9 @@ Test(surroundings, no_environment)
 {
 	char *out[2] = {(char *)1, (char *)1};
 
-	surroundings_start(NULL);
+	surroundings_start(NULL, NULL);
 	cr_expect_null(surroundings_inherited());
-	cr_expect_eq(surroundings_restore(NULL, out, 2), 0);
+	cr_expect_eq(surroundings_copy(NULL, true, out, 2), 0);
 	cr_expect_null(out[0]);
 	cr_expect_not(surroundings_preloads(NULL));
 }
@@ -75,7 +75,7 @@ Test(surroundings, restored)
 	/* The application overwrites the memory its environment was in. */
 	for (int i = 0; environment_at_start[i]; i++)
 		memset(environment_at_start[i], 'x', strlen(environment_at_start[i]));
-	cr_assert_eq(surroundings_restore(rebuilt, out, 10), 3);
+	cr_assert_eq(surroundings_copy(rebuilt, true, out, 10), 3);
 	cr_expect_null(out[3]);
 	cr_expect(has(out, "TZ=UTC"));
 	cr_expect(has(out, "RSSSHIM_CONF=/etc/b.ini"), "what it sets itself stays");
@@ -91,8 +91,8 @@ Test(surroundings, room)
 	start_with(usual);
 	memset(out, 0xee, sizeof(out));
 	for (int room = 1; room < 5; room++)
-		cr_expect_eq(surroundings_restore(rebuilt, out, room), -1, "room for %d", room);
-	cr_expect_eq(surroundings_restore(rebuilt, out, 5), 4);
+		cr_expect_eq(surroundings_copy(rebuilt, true, out, room), -1, "room for %d", room);
+	cr_expect_eq(surroundings_copy(rebuilt, true, out, 5), 4);
 	cr_expect_neq(out[5], NULL, "nothing behind it was written");
 }
 
@@ -108,8 +108,8 @@ Test(surroundings, more_than_can_be_kept)
 	many[count++] = longest;
 	for (; count < 600; count++)
 		cr_assert_gt(asprintf(&many[count], "RSSSHIM_NIC_ETH%d_HASH=auto", count), 0);
-	surroundings_start(many);
-	int kept = surroundings_restore(NULL, out, 1000);
+	surroundings_start(many, NULL);
+	int kept = surroundings_copy(NULL, true, out, 1000);
 	cr_expect_eq(kept, SURROUNDINGS_KEPT_MAX);
 	cr_expect(has(out, "RSSSHIM_NIC_ETH1_HASH=auto"));
 	cr_expect_not(has(out, longest));
@@ -122,7 +122,7 @@ Test(surroundings, an_inheritance_too_long_to_keep)
 
 	memset(longest, '1', sizeof(longest) - 1);
 	memcpy(longest, "RSSSHIM_INHERIT=", 16);
-	surroundings_start(variables);
+	surroundings_start(variables, NULL);
 	cr_expect_null(surroundings_inherited());
 	cr_expect_str_eq(variables[0], "A=1");
 	cr_expect_null(variables[1]);
@@ -154,6 +154,42 @@ Test(surroundings, preloads)
 	cr_expect_not(surroundings_preloads(other));
 	cr_expect_not(surroundings_preloads(prefix));
 	cr_expect_not(surroundings_preloads(none));
+}
+
+Test(surroundings, copied)
+{
+	char *rebuilt[] = {"TZ=UTC", NULL};
+	char *out[10];
+
+	start_with(usual);
+	cr_assert_eq(surroundings_copy(rebuilt, false, out, 10), 1);
+	cr_expect_str_eq(out[0], "TZ=UTC");
+	cr_expect_null(out[1]);
+	cr_expect_eq(surroundings_copy(rebuilt, false, out, 1), -1);
+}
+
+/* What an exec carries along is for this library only, where the next program will find it. */
+Test(surroundings, the_library)
+{
+	char directory[] = "/tmp/surroundings-XXXXXX", path[64], other[64];
+	char *none[] = {NULL};
+
+	cr_assert_not_null(mkdtemp(directory));
+	snprintf(path, sizeof(path), "%s/lib.so", directory);
+	snprintf(other, sizeof(other), "%s/other.so", directory);
+	close(open(path, O_CREAT | O_WRONLY, 0600));
+	close(open(other, O_CREAT | O_WRONLY, 0600));
+	surroundings_start(none, path);
+	cr_expect(surroundings_has_library());
+	cr_assert_eq(rename(other, path), 0);
+	cr_expect_not(surroundings_has_library(), "replaced");
+	surroundings_start(none, path);
+	cr_expect(surroundings_has_library());
+	cr_assert_eq(unlink(path), 0);
+	cr_expect_not(surroundings_has_library(), "gone");
+	rmdir(directory);
+	surroundings_start(none, NULL);
+	cr_expect_not(surroundings_has_library(), "not known");
 }
 
 /* Preloaded by /etc/ld.so.preload: then our name has to do. */
