@@ -4,6 +4,7 @@
 #include "shim/group/watch.h"
 #include "shim/kernel/incoming_cpu.h"
 #include "shim/kernel/log.h"
+#include "shim/kernel/poll.h"
 #include "shim/kernel/reuseport.h"
 #include "shim/kernel/socket_clone.h"
 #include "shim/kernel/sys.h"
@@ -12,7 +13,6 @@
 #include "shim/process/runtime.h"
 #include "shim/process/self.h"
 #include <errno.h>
-#include <poll.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -39,7 +39,8 @@ struct group *group_find(const struct socket_address *address)
 }
 
 /* Another thread may be on its way through a group that is dropped: its place and its mapping stay
- * until all other places were used. */
+ * until all other places were used. In use it is once it is whole, for the sake of children that
+ * are forked meanwhile; nobody else takes the place, as all this runs under self_lock(). */
 static struct group *group_new(const struct socket_address *address)
 {
 	static unsigned last;
@@ -58,7 +59,6 @@ static struct group *group_new(const struct socket_address *address)
 		group->whole_ms = 0;
 		group->address = *address;
 		group->listeners = 0;
-		group->in_use = 1;
 		return group;
 	}
 	return NULL;
@@ -124,13 +124,15 @@ static int make_members(struct group *group, int fd)
 	return 0;
 }
 
-/* The numbers must follow when the application takes one of them. */
-static void hold_descriptors(struct group *group)
+/* It is whole. The numbers must follow when the application takes one of them. */
+static struct group *complete(struct group *group)
 {
 	own_fd_hold(&group->ledger_fd);
 	own_fd_hold(&group->door);
 	for (unsigned m = 0; m < group->member_count; m++)
 		own_fd_hold(&group->member[m]);
+	group->in_use = 1;
+	return group;
 }
 
 static int listen_members(const struct group *group, int backlog)
@@ -240,9 +242,8 @@ struct group *group_build(int fd, int backlog, bool listening, const char **why,
 	*error = is_taken ? -EADDRINUSE : build(group, fd, backlog, listening, why);
 	if (!*error) {
 		group->backlog = backlog;
-		hold_descriptors(group);
 		door_start(group->door);
-		return group;
+		return complete(group);
 	}
 	group_drop(group);
 	if (!had_reuseport)
@@ -272,9 +273,8 @@ struct group *group_build_mailboxes(int fd, const char **why, int *error)
 		*error = mailbox_make(group);
 	}
 	if (!*error) {
-		hold_descriptors(group);
 		door_start(group->door);
-		return group;
+		return complete(group);
 	}
 	group_drop(group);
 	return NULL;
@@ -298,11 +298,12 @@ struct group *group_take(int ledger_fd, int door, unsigned count, const int *mem
 	for (unsigned m = 0; m < count; m++)
 		group->member[m] = member[m];
 	if (!ledger_map(ledger_fd, &group->ledger)) {
-		group->slot_count = group->ledger->slot_count;
-		if (count == group->slot_count * (ledger_hands_over(group->ledger) ? 2 : 1)) {
-			hold_descriptors(group);
-			return group;
-		}
+		/* Read once: others may write it. */
+		unsigned slots = group->ledger->slot_count;
+		group->slot_count = slots;
+		if (slots <= SLOTS_MAX &&
+		    count == slots * (ledger_hands_over(group->ledger) ? 2 : 1))
+			return complete(group);
 	}
 	group_drop(group);
 	return NULL;
@@ -482,12 +483,11 @@ const char *group_way(const struct group *group)
 struct slot_set group_waiting(const struct group *group)
 {
 	struct pollfd poll[SLOTS_MAX];
-	struct timespec now = {0};
 	struct slot_set waiting = {0};
 
 	for (unsigned s = 0; s < group->slot_count; s++)
 		poll[s] = (struct pollfd){.fd = group->member[s], .events = POLLIN};
-	if (sys(SYS_ppoll, poll, group->slot_count, &now, NULL, 0) <= 0)
+	if (sys_poll(poll, group->slot_count, 0) <= 0)
 		return waiting;
 	for (unsigned s = 0; s < group->slot_count; s++)
 		if (poll[s].revents & POLLIN)

@@ -51,8 +51,6 @@ int listener_enter(int fd, struct group *group, bool app_reuseport)
 	for (int i = 0; i < LISTENERS_MAX; i++) {
 		if (listeners[i].in_use)
 			continue;
-		if (!fd_set_word(fd, FD_LISTENER, (uint32_t)i))
-			return -1;
 		listeners[i] = (struct listener){.in_use = 1,
 						 .group = (uint16_t)group_number(group),
 						 .app_reuseport = app_reuseport,
@@ -60,7 +58,12 @@ int listener_enter(int fd, struct group *group, bool app_reuseport)
 						 .descriptors = 1,
 						 .cookie = socket_cookie(fd)};
 		group->listeners++;
-		return i;
+		/* From now on other threads go by it. */
+		if (fd_set_word(fd, FD_LISTENER, (uint32_t)i))
+			return i;
+		group->listeners--;
+		listeners[i].in_use = 0;
+		return -1;
 	}
 	return -1;
 }
