@@ -2,8 +2,11 @@
 # timeout: 900
 # also in make test
 # One small program per intercepted call and per way around the interception, each checking what
-# plain Linux does: alone, under the shim while it steers, under the shim with another malloc, from
-# the constructor of a library, and from a signal handler. QUICK=1: the first two.
+# plain Linux does: alone, under the shim while it steers, disabled, with another malloc, from the
+# constructor of a library before and after its own, and from a signal handler, also on a stack of its
+# own. QUICK=1: the first two.
+#
+#	tests/compat/behaviour.sh [PROGRAM]...	such as dup epoll
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
 why=$(bench_lacks) && skip_all "$why"
@@ -46,13 +49,17 @@ judge_one() { # HARNESS PROGRAM
 	fi
 }
 
+[ $# -gt 0 ] || for source in tests/behaviour/*.c; do
+	name=$(basename "$source" .c)
+	[ "$name" = behaviour ] || set -- "$@" "$name"
+done
+PROGRAMS=("$@")
+
 run_all() { # HARNESS COMMAND ARG...: PROGRAM in an argument stands for its path
-	local harness=$1 source name names=() running=()
+	local harness=$1 name names=() running=()
 	shift
-	for source in tests/behaviour/*.c; do
-		name=$(basename "$source" .c)
-		[ "$name" = behaviour ] && continue
-		[[ $harness = handler && $NOT_IN_HANDLER = *" $name "* ]] && continue
+	for name in "${PROGRAMS[@]}"; do
+		[[ $harness = *handler* && $NOT_IN_HANDLER = *" $name "* ]] && continue
 		names+=("$name")
 		if ((${#running[@]} == AT_ONCE)); then
 			wait "${running[0]}"
@@ -73,6 +80,11 @@ if [ -n "$JEMALLOC" ]; then
 else
 	skip "jemalloc" "libjemalloc2 is not installed"
 fi
-run_all constructor env LD_PRELOAD="$SHIM:PROGRAM.so" /bin/true
+run_all disabled env RSSSHIM_DISABLE=1 LD_PRELOAD="$SHIM" PROGRAM
+# What is named last is constructed first.
+run_all "constructor before the shim's" env LD_PRELOAD="$SHIM:PROGRAM.so" /bin/true
+run_all "constructor after the shim's" env BEHAVIOUR_STEERED=1 LD_PRELOAD="PROGRAM.so:$SHIM" /bin/true
 run_all handler env BEHAVIOUR_STEERED=1 BEHAVIOUR_IN_HANDLER=1 LD_PRELOAD="$SHIM" PROGRAM
+run_all "handler on its own stack" env BEHAVIOUR_STEERED=1 BEHAVIOUR_IN_HANDLER=stack LD_PRELOAD="$SHIM" \
+	PROGRAM
 done_testing
