@@ -8,7 +8,6 @@
 #include "shim/group/watch.h"
 #include "shim/kernel/procfs.h"
 #include "shim/kernel/sys.h"
-#include "shim/migrate/migrate.h"
 #include "shim/process/own_fd.h"
 #include "shim/process/runtime.h"
 #include "shim/process/self.h"
@@ -75,10 +74,10 @@ EXPORTED int close(int fd)
 /* After a successful copy. What still stands at that number is the parent's of a vfork child. */
 static int copied(int fd, struct fd_word word, int to)
 {
-	migrate_copied(fd, to);
 	if (to < 0 || (!is_light(fd_get(to)) && self_is_borrowed()))
 		return to;
 	descriptor_fresh(to);
+	migrate_copied(fd, to);
 	if (word.kind == FD_LISTENER)
 		listener_duplicated((int)word.value, to);
 	else if (word.kind == FD_EPOLL)

@@ -1,5 +1,6 @@
 /* Numbers that come and go. */
 #pragma once
+#include "shim/migrate/migrate.h"
 #include "shim/process/fd_table.h"
 
 /* Before a number is closed or overwritten: it can be reused at once. */
@@ -11,6 +12,7 @@ static inline void descriptor_fresh(int fd)
 {
 	struct fd_word word = fd_get(fd);
 
+	migrate_closing(fd);
 	if (__builtin_expect(word.kind == FD_LISTENER || word.kind == FD_EPOLL, 0))
 		descriptor_leave(fd, word);
 }

@@ -17,7 +17,6 @@ static int fresh(int epfd)
 		descriptor_fresh(epfd);
 		fd_set_word(epfd, FD_INSTANCE, 0);
 	}
-	migrate_closing(epfd);
 	return epfd;
 }
 

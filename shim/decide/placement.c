@@ -2,9 +2,10 @@
 
 #define WORDS (CPU_SETSIZE / 64)
 
-/* What *seen may say besides 2 and more, a CPU plus 2. */
+/* What *seen may say; SEEN_CPU and more: a CPU. */
 #define SEEN_NEVER 0
 #define SEEN_HOME  1
+#define SEEN_CPU   2
 
 void placement_leave(struct placement_worker *worker)
 {
@@ -52,8 +53,10 @@ int placement_choose(const struct placement_worker *workers, unsigned count, int
 	int best = -1;
 
 	for (unsigned i = 0; i < count; i++) {
+		if (!placement_is_home(&workers[i], cpu))
+			continue;
 		uint32_t held = atomic_load_explicit(&workers[i].held, memory_order_relaxed);
-		if (held < fewest && placement_is_home(&workers[i], cpu)) {
+		if (held < fewest) {
 			fewest = held;
 			best = (int)i;
 		}
@@ -67,6 +70,11 @@ bool placement_is_lasting(uint16_t *seen, int cpu, bool is_home)
 
 	if (cpu < 0)
 		return false;
-	*seen = is_home ? SEEN_HOME : (uint16_t)(cpu + 2);
+	*seen = is_home ? SEEN_HOME : (uint16_t)(cpu + SEEN_CPU);
 	return !is_home && (before == SEEN_NEVER || before == *seen);
+}
+
+int placement_seen(uint16_t seen)
+{
+	return seen > SEEN_HOME ? seen - SEEN_CPU : -1;
 }

@@ -6,10 +6,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What others see of a worker; written by itself. */
+/* What others see of a worker. Its home is read for every connection and seldom written, how many
+ * connections it has the other way round. */
 struct placement_worker {
-	_Atomic uint64_t home[CPU_SETSIZE / 64]; /* its CPUs; none: it takes no part */
-	_Atomic uint32_t held;                   /* connections it has */
+	_Alignas(64) _Atomic uint64_t home[CPU_SETSIZE / 64]; /* its CPUs; none: takes no part */
+	_Alignas(64) _Atomic uint32_t held;
 };
 
 /* The worker is at home where its affinity is a part of the CPUs that receive, but not all. */
@@ -27,3 +28,6 @@ int placement_choose(const struct placement_worker *workers, unsigned count, int
  * stray while a table is rewritten, and to follow each would be to chase it. *seen is what the last
  * look at this connection left here, 0 before the first. */
 bool placement_is_lasting(uint16_t *seen, int cpu, bool is_home);
+
+/* The CPU of the last look if that was not its worker's, else -1. */
+int placement_seen(uint16_t seen);

@@ -1,15 +1,23 @@
 #include "shim/migrate/instance.h"
 #include "shim/connect/home.h"
 #include "shim/decide/steer_program.h"
+#include "shim/kernel/clock.h"
 #include "shim/kernel/sys.h"
 #include "shim/process/machine.h"
 #include "shim/process/runtime.h"
 #include "shim/process/self.h"
 #include <errno.h>
+#include <poll.h>
 #include <stddef.h>
+
+/* Not seen for so long, with something to do: stuck. */
+#define STUCK_MS 1000
+
+#define RELIEVED (-1)
 
 static struct instance instances[INSTANCES_MAX + 1]; /* number 0 is none */
 static struct placement_worker workers[INSTANCES_MAX + 1];
+static _Atomic unsigned end; /* one past the highest number in use so far */
 
 /* The same for all; written under self_lock(). */
 static _Atomic uint32_t ingress_count, ingress[STEER_NICS_MAX];
@@ -38,12 +46,15 @@ static unsigned take_free(int epfd)
 	for (unsigned i = 1; i <= INSTANCES_MAX; i++) {
 		struct instance *instance = &instances[i];
 		uint32_t none = 0;
+		unsigned before = end;
 		if (!atomic_compare_exchange_strong(&instance->epoch, &none, epoch))
 			continue;
+		while (before <= i && !atomic_compare_exchange_weak(&end, &before, i + 1))
+			;
 		instance->epfd = epfd;
 		instance->numbers = 1;
 		instance->tid = 0;
-		instance->closed = false;
+		instance->closed = instance->serves = false;
 		instance->next_home_ms = instance->next_sweep_ms = 0;
 		instance->cursor = instance->hot = instance->suspects = 0;
 		placement_leave(&workers[i]);
@@ -78,13 +89,17 @@ bool instance_is_open(unsigned number)
 	return number && instance->epoch == self_epoch() && !instance->closed;
 }
 
-static void close_to_moves(unsigned number)
+void instance_close(unsigned number)
 {
+	struct instance *instance = &instances[number];
+	int looks = 0;
+
 	placement_leave(&workers[number]);
 	/* Either its thread sees this before it moves the next, or we see that it moves. */
-	instances[number].closed = true;
-	while (instances[number].moving && instances[number].tid != self_tid())
-		sys(SYS_sched_yield);
+	instance->closed = true;
+	while ((instance->moving && instance->tid != self_tid()) || instance->tid == RELIEVED)
+		if (!place_wait(&looks))
+			break;
 }
 
 static bool has_ended(int tid)
@@ -92,21 +107,26 @@ static bool has_ended(int tid)
 	return sys(SYS_tgkill, self_pid(), tid, 0) == -ESRCH;
 }
 
-bool instance_begin(unsigned number)
+bool instance_begin(unsigned number, uint64_t now_ms)
 {
 	struct instance *instance = &instances[number];
-	int tid = self_tid(), before = instance->tid;
+	int tid = self_tid(), looks = 0, before;
 
 	if (!instance_is_open(number))
 		return false;
+	if (instance->came_ms != now_ms)
+		instance->came_ms = now_ms;
+	while ((before = instance->tid) == RELIEVED && place_wait(&looks))
+		;
 	if (before == tid)
 		return true;
 	if ((!before || has_ended(before)) &&
 	    atomic_compare_exchange_strong(&instance->tid, &before, tid)) {
 		instance->next_home_ms = 0;
+		instance->suspects = 0;
 		return true;
 	}
-	close_to_moves(number);
+	instance_close(number);
 	return false;
 }
 
@@ -132,7 +152,7 @@ void instance_follow_home(unsigned number, uint64_t now_ms)
 	struct self_guard guard;
 	cpu_set_t arrivals;
 
-	if (self_is_borrowed() || !runtime_nics())
+	if (!instances[number].serves || self_is_borrowed() || !runtime_nics())
 		return;
 	self_lock(&guard);
 	machine_follow(now_ms);
@@ -144,11 +164,35 @@ void instance_follow_home(unsigned number, uint64_t now_ms)
 	placement_set_home(&workers[number], &home_of_thread(now_ms)->cpus, &arrivals);
 }
 
+static bool has_events(int epfd)
+{
+	struct pollfd poll = {.fd = epfd, .events = POLLIN};
+	struct timespec none = {0};
+
+	return sys(SYS_ppoll, &poll, 1, &none, NULL, 0) == 1;
+}
+
+static bool comes_around(const struct instance *instance)
+{
+	int tid = instance->tid;
+
+	if (tid == self_tid())
+		return true;
+	return tid > 0 && !has_ended(tid) &&
+	       (clock_ms() - instance->came_ms < STUCK_MS || !has_events(instance->epfd));
+}
+
 unsigned instance_of_cpu(int cpu)
 {
-	int number = placement_choose(workers, INSTANCES_MAX + 1, cpu);
+	int number;
 
-	return number > 0 && instance_is_open((unsigned)number) ? (unsigned)number : 0;
+	while ((number = placement_choose(workers, end, cpu)) > 0) {
+		if (instance_is_open((unsigned)number) && comes_around(&instances[number]))
+			return (unsigned)number;
+		/* Until it comes around again. */
+		placement_leave(&workers[number]);
+	}
+	return 0;
 }
 
 bool instance_is_spread(int ifindex)
@@ -159,29 +203,27 @@ bool instance_is_spread(int ifindex)
 	return false;
 }
 
-unsigned instance_find_orphan(void)
+unsigned instance_find_orphan(unsigned after)
 {
-	static _Atomic unsigned turn;
-	unsigned number = atomic_fetch_add(&turn, 1) % INSTANCES_MAX + 1;
-	struct instance *instance = &instances[number];
-	int tid = instance->tid;
-
-	if (!instance_is_open(number) || !tid || !has_ended(tid))
-		return 0;
-	instance->moving = true;
-	/* Who comes to wait on it now closes it to moves, and waits until we are done. */
-	if (atomic_compare_exchange_strong(&instance->tid, &tid, self_tid())) {
+	for (unsigned number = after + 1; number < end; number++) {
+		struct instance *instance = &instances[number];
+		int tid = instance->tid;
+		if (tid <= 0 || !instance_is_open(number) || !has_ended(tid) ||
+		    !atomic_compare_exchange_strong(&instance->tid, &tid, RELIEVED))
+			continue;
 		placement_leave(&workers[number]);
-		return number;
+		if (!instance->closed)
+			return number;
+		instance_release(number);
 	}
-	instance->moving = false;
 	return 0;
 }
 
 void instance_release(unsigned number)
 {
-	instances[number].tid = 0;
-	instances[number].moving = false;
+	int relieved = RELIEVED;
+
+	atomic_compare_exchange_strong(&instances[number].tid, &relieved, 0);
 }
 
 static int another_number(unsigned number, int but)
@@ -215,11 +257,11 @@ bool instance_close_all(void)
 {
 	bool any = false;
 
-	for (unsigned i = 1; i <= INSTANCES_MAX; i++) {
+	for (unsigned i = 1; i < end; i++) {
 		if (instances[i].epoch != self_epoch() || instances[i].closed)
 			continue;
 		any |= placement_takes_part(&workers[i]);
-		close_to_moves(i);
+		instance_close(i);
 	}
 	return any;
 }

@@ -1,5 +1,6 @@
 #include "shim/migrate/migrate.h"
 #include "shim/group/listener.h"
+#include "shim/kernel/clock.h"
 #include "shim/kernel/log.h"
 #include "shim/kernel/socket.h"
 #include "shim/kernel/sys.h"
@@ -10,7 +11,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stddef.h>
-#include <time.h>
 
 /* A connection that is armed anew with EPOLLONESHOT is looked at once in so many times. */
 #define ARMED_PER_LOOK 4
@@ -31,12 +31,29 @@ void migrate_start(control_fn real_control)
 			!pthread_atfork(before_fork, NULL, NULL);
 }
 
+/* No more is asked than the descriptor table leaves open. It may be wrong where a number was closed
+ * behind our back; but nothing moves that the kernel does not say came in over TCP. */
 static bool is_connection(int fd)
 {
-	enum fd_kind kind = fd_get(fd).kind;
+	switch (fd_get(fd).kind) {
+	case FD_PLAIN: /* accepted, or no TCP socket */
+		return socket_is_tcp(fd);
+	case FD_SOCKET:
+		return !socket_is_listening(fd);
+	case FD_UNKNOWN:
+		return socket_is_tcp(fd) && !socket_is_listening(fd);
+	default:
+		return false;
+	}
+}
 
-	return kind != FD_LISTENER && kind != FD_OURS && kind != FD_EPOLL && socket_is_tcp(fd) &&
-	       !socket_is_listening(fd);
+/* As opposed to one that was made from here. */
+static bool came_in(int fd)
+{
+	struct fd_word word = fd_get(fd);
+
+	return word.kind != FD_SOCKET ||
+	       (word.value & (SOCKET_UNSEEN | SOCKET_CALLED)) == SOCKET_UNSEEN;
 }
 
 static bool is_registered(struct place place)
@@ -66,10 +83,21 @@ static void look_at_added(int fd, unsigned number)
 	if (instance_at(number)->tid != self_tid())
 		return;
 	int cpu = socket_incoming_cpu(fd);
-	if (placement_is_home(instance_worker(number), cpu))
-		placement_is_lasting(&reg->seen, cpu, true);
-	else
+	bool is_home = placement_is_home(instance_worker(number), cpu);
+	reg->is_new = placement_is_lasting(&reg->seen, cpu, is_home);
+	if (reg->is_new)
 		moves_note(fd);
+}
+
+static void note_served(int fd, unsigned number)
+{
+	struct instance *instance = instance_at(number);
+
+	if (instance->serves || !came_in(fd))
+		return;
+	instance->serves = true;
+	if (instance->tid == self_tid())
+		instance->next_home_ms = 0;
 }
 
 static void forget_registration(struct place place)
@@ -113,7 +141,8 @@ static int add_anew(int epfd, int fd, struct epoll_event *event, struct place *p
 	unsigned target = number;
 	bool is_tied = place->state == PLACE_TIED;
 
-	if (number)
+	/* One with EPOLLEXCLUSIVE cannot be modified, so it is not moved, either. */
+	if (number && !(event->events & EPOLLEXCLUSIVE))
 		target = is_tied ? (place->now ? place->now : number) : moves_target(fd, number);
 	int ret = target == number ? moves_control(epfd, EPOLL_CTL_ADD, fd, event)
 				   : control_at(target, EPOLL_CTL_ADD, fd, event);
@@ -153,6 +182,7 @@ static int add(int epfd, int fd, struct epoll_event *event)
 	if (!ret && is_registered(place)) {
 		note_registered(fd, event);
 		atomic_fetch_add(&instance_worker(place.now)->held, 1);
+		note_served(fd, place.origin);
 		if (place.state == PLACE_MOVES && place.now == place.origin)
 			look_at_added(fd, place.now);
 	}
@@ -203,40 +233,43 @@ static int change(int epfd, int op, int fd, struct epoll_event *event)
 int migrate_control(int epfd, int op, int fd, struct epoll_event *event)
 {
 	struct place place = place_get(fd);
+	int before = errno, ret;
 
 	if (self_is_borrowed())
 		return moves_control(epfd, op, fd, event);
 	if (op == EPOLL_CTL_ADD)
-		return add(epfd, fd, event);
-	if (!place.origin || !instance_of(epfd))
+		ret = add(epfd, fd, event);
+	/* While another thread is at it, it may be adding it. */
+	else if ((place.origin || place.holder) && instance_of(epfd))
+		ret = change(epfd, op, fd, event);
+	else
 		return moves_control(epfd, op, fd, event);
-	return change(epfd, op, fd, event);
+	if (!ret)
+		errno = before;
+	return ret;
 }
 
 void migrate_before_wait(int epfd)
 {
 	unsigned number = instance_enter(epfd);
-	struct timespec now;
+	uint64_t now_ms = clock_ms();
 
-	if (!number || !instance_begin(number))
-		return;
-	/* A few milliseconds are all the same here, and this clock is the cheapest. */
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	moves_make(number, (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000);
+	if (number && instance_begin(number, now_ms))
+		moves_make(number, now_ms);
 }
 
 static void close_instance(int fd, struct place place)
 {
 	unsigned number = place.now;
+	bool is_last = instance_lose_number(number, fd);
 
-	if (instance_lose_number(number, fd)) {
-		/* In a child of a fork they are its parent's. */
-		if (instance_at(number)->epoch == self_epoch())
-			moves_dissolve(number);
-		instance_end(number);
-	}
+	/* In a child of a fork they are its parent's. */
+	if (is_last && instance_at(number)->epoch == self_epoch())
+		moves_dissolve(number);
 	if (place_take(fd, &place))
 		place_give(fd, (struct place){.state = PLACE_NONE});
+	if (is_last)
+		instance_end(number);
 }
 
 void migrate_forget(int fd)
@@ -285,6 +318,8 @@ void migrate_tie(int fd, int to)
 		return;
 	copy = copy_of(fd, &place);
 	place_give(fd, place);
-	if (place_take(to, &before))
+	if (place_take(to, &before)) {
+		forget_registration(before); /* of what was closed behind our back */
 		place_give(to, copy);
+	}
 }

@@ -1,5 +1,4 @@
 #include "shim/migrate/moves.h"
-#include "shim/kernel/ingress.h"
 #include "shim/kernel/socket.h"
 #include "shim/kernel/sys.h"
 #include "shim/process/self.h"
@@ -42,16 +41,18 @@ void moves_note(int fd)
 }
 
 /* Asked once a connection, and only of those that would move. */
-static bool may_move(int fd, uint8_t *ingress)
+static bool may_move(int fd, int32_t *ingress)
 {
-	if (*ingress == INGRESS_NOT_ASKED)
-		*ingress = instance_is_spread(ingress_of(fd)) ? INGRESS_SPREAD : INGRESS_OTHER;
-	return *ingress == INGRESS_SPREAD;
+	if (!*ingress)
+		*ingress = (int32_t)socket_interface(fd);
+	if (!*ingress)
+		*ingress = -1;
+	return instance_is_spread(*ingress);
 }
 
 unsigned moves_target(int fd, unsigned number)
 {
-	uint8_t ingress = INGRESS_NOT_ASKED;
+	int32_t ingress = 0;
 	int cpu, tid = instance_at(number)->tid;
 
 	if (!instance_is_open(number) || !tid || tid == self_tid() || stat_is_off() ||
@@ -60,8 +61,8 @@ unsigned moves_target(int fd, unsigned number)
 	cpu = socket_incoming_cpu(fd);
 	if (placement_is_home(instance_worker(number), cpu))
 		return number;
-	unsigned target = instance_of_cpu(cpu);
-	return target && may_move(fd, &ingress) ? target : number;
+	unsigned target = may_move(fd, &ingress) ? instance_of_cpu(cpu) : 0;
+	return target ? target : number;
 }
 
 struct place moves_transfer(int fd, struct place place, unsigned to)
@@ -74,7 +75,11 @@ struct place moves_transfer(int fd, struct place place, unsigned to)
 
 	/* A handler that closes the descriptor half-way would leave its number to others. */
 	sys(SYS_rt_sigprocmask, SIG_BLOCK, &all, &signals, sizeof(all));
-	if (!moves_control(instance_at(to)->epfd, EPOLL_CTL_ADD, fd, &event)) {
+	int ret = moves_control(instance_at(from)->epfd, EPOLL_CTL_MOD, fd, &event);
+	if (ret && (errno == ENOENT || errno == EBADF)) {
+		atomic_fetch_sub(&instance_worker(from)->held, 1);
+		place = (struct place){.state = PLACE_NONE};
+	} else if (!ret && !moves_control(instance_at(to)->epfd, EPOLL_CTL_ADD, fd, &event)) {
 		atomic_fetch_sub(&instance_worker(from)->held, 1);
 		place.now = (uint8_t)to;
 		if (!moves_control(instance_at(from)->epfd, EPOLL_CTL_DEL, fd, &event)) {
@@ -91,18 +96,19 @@ struct place moves_transfer(int fd, struct place place, unsigned to)
 }
 
 /* The word of fd is taken by this thread, which waits on the instance that fd is in. */
-static enum look place_well(int fd, struct place *place, bool just_armed)
+static enum look place_well(int fd, struct place *place, bool just_noted)
 {
 	struct place_registration *reg = place_registration(fd);
 	unsigned number = place->now;
 
-	if (reg->events & EPOLLONESHOT && !just_armed)
+	if (reg->events & EPOLLONESHOT && !just_noted)
 		return LOOK_NOTHING;
-	int cpu = socket_incoming_cpu(fd);
+	int cpu = just_noted && reg->is_new ? placement_seen(reg->seen) : socket_incoming_cpu(fd);
 	bool is_home = placement_is_home(instance_worker(number), cpu);
 	bool is_lasting = placement_is_lasting(&reg->seen, cpu, is_home);
-	unsigned to = is_home ? 0 : instance_of_cpu(cpu);
-	if (!to || !may_move(fd, &reg->ingress))
+	reg->is_new = false;
+	unsigned to = !is_home && may_move(fd, &reg->ingress) ? instance_of_cpu(cpu) : 0;
+	if (!to)
 		return LOOK_WELL;
 	if (!is_lasting)
 		return LOOK_AWAY;
@@ -110,7 +116,7 @@ static enum look place_well(int fd, struct place *place, bool just_armed)
 	return place->now == number ? LOOK_WELL : LOOK_MOVED;
 }
 
-static enum look consider(int fd, unsigned number, bool just_armed)
+static enum look consider(int fd, unsigned number, bool just_noted)
 {
 	struct place place = place_get(fd);
 	enum look look = LOOK_NOTHING;
@@ -118,7 +124,7 @@ static enum look consider(int fd, unsigned number, bool just_armed)
 	if (place.state != PLACE_MOVES || place.now != number || !place_try(fd, &place))
 		return look;
 	if (place.state == PLACE_MOVES && place.now == number)
-		look = place_well(fd, &place, just_armed);
+		look = place_well(fd, &place, just_noted);
 	place_give(fd, place);
 	return look;
 }
@@ -154,14 +160,15 @@ static void sweep(unsigned number)
 	instance->hot = instance->hot > words ? instance->hot - words : 0;
 }
 
-/* Each of those registrations, its word taken. */
+/* Each of those registrations, its word taken. What is being moved or added at this moment may be
+ * one of them, too. */
 static void for_each_registration(struct place (*change)(int fd, struct place place,
 							 unsigned number),
 				  unsigned number)
 {
 	for (int fd = 0; fd < place_end(); fd++) {
 		struct place place = place_get(fd);
-		if ((place.origin != number && place.now != number) ||
+		if ((place.origin != number && place.now != number && !place.holder) ||
 		    place.state == PLACE_INSTANCE || !place_take(fd, &place))
 			continue;
 		if (place.state == PLACE_MOVES || place.state == PLACE_STAYS)
@@ -192,19 +199,26 @@ static struct place take_apart(int fd, struct place place, unsigned number)
 
 void moves_dissolve(unsigned number)
 {
+	/* Whoever takes a word from here on does not move it to this instance; whoever did before
+	 * is waited for. */
+	instance_close(number);
 	for_each_registration(take_apart, number);
 }
 
 /* A worker may end and leave its instance open: what the application registered there is lost
- * without us, too, but what we brought there is not. */
-static void relieve_orphan(void)
+ * without us, too, but what we brought there is not. One worker looks, for all. */
+static void relieve_orphans(uint64_t now_ms)
 {
-	unsigned number = instance_find_orphan();
+	static _Atomic uint64_t next_ms;
+	uint64_t due = next_ms;
+	unsigned number = 0;
 
-	if (!number)
+	if (now_ms < due || !atomic_compare_exchange_strong(&next_ms, &due, now_ms + HOME_MS))
 		return;
-	for_each_registration(send_home, number);
-	instance_release(number);
+	while ((number = instance_find_orphan(number))) {
+		for_each_registration(send_home, number);
+		instance_release(number);
+	}
 }
 
 void moves_make(unsigned number, uint64_t now_ms)
@@ -217,7 +231,7 @@ void moves_make(unsigned number, uint64_t now_ms)
 		instance->next_home_ms =
 			now_ms +
 			(placement_takes_part(instance_worker(number)) ? HOME_MS : HOMELESS_MS);
-		relieve_orphan();
+		relieve_orphans(now_ms);
 	}
 	if (!count && now_ms < instance->next_sweep_ms)
 		return;

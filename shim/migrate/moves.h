@@ -4,16 +4,19 @@
  * that waits on the old one, right before it waits again. So:
  *
  * - An event the old instance had ready is not lost: ADD looks at the connection itself, and
- * reports what is ready then, edge-triggered or not. (With EPOLLET that may be an edge the
- * application saw before; it has to expect that.)
+ *   reports what is ready then, edge-triggered or not. (With EPOLLET that may be an edge the
+ *   application saw before; it has to expect that.)
  * - None is delivered twice: events that the old instance delivered were used up, as its thread
  *   waits again; and until DEL is done nobody can be given another one there.
  * - EPOLLONESHOT: whether it has fired since it was armed only the kernel knows, and to ADD one
- * that has would arm it. One that its own thread armed since its last wait cannot have fired: only
- *   such move.
+ *   that has would arm it. One that its own thread armed since its last wait cannot have been
+ *   delivered: only such move.
  * - The new thread may be given an event, and modify, take out or close the connection, before DEL
  *   is done: it finds the descriptor's word taken, and waits for that.
- * - A failed ADD changes nothing. A failed DEL says that the registration was not there: then it is
+ * - The number may be another connection's by now, where the one we know was closed behind our back
+ *   (fclose(), a raw system call). EPOLL_CTL_MOD in the old instance, which changes nothing, comes
+ *   first: it fails then, and nothing is moved.
+ * - A failed ADD changes nothing. A failed DEL says that the registration is gone since: then it is
  *   not to be in the new instance either.
  * - close() and dup2() over it wait for the word before they go to the kernel, so that a move never
  *   adds what has got the number since. */
@@ -30,8 +33,8 @@ extern control_fn moves_control;
  * there: the other thread may begin with it before the call returns, so any may. */
 unsigned moves_target(int fd, unsigned number);
 
-/* The calling thread, which waits on the instance, added or armed fd there: to be looked at before
- * its next wait. */
+/* The calling thread, which waits on the instance, added or armed fd there: to be looked at once
+ * the application is done with it, before the next wait. */
 void moves_note(int fd);
 
 /* Before a wait on the instance: moves what was noted, and looks through a few others. */

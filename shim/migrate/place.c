@@ -10,8 +10,7 @@
 #define LEAF_BITS 10
 #define LEAF_SIZE (1 << LEAF_BITS)
 
-/* A holder that is not done after so many looks was stopped, or left by siglongjmp() from a signal
- * handler. A second, of which all but the first looks are slept through. */
+/* A second, of which all but the first looks are slept through. */
 #define LOOKS_AWAKE 64
 #define LOOKS_MAX   10000
 #define LOOK_NS     100000
@@ -72,28 +71,26 @@ struct place place_get(int fd)
 {
 	struct entry *entry = entry_of(fd);
 
-	return unpack(entry ? atomic_load_explicit(&entry->word, memory_order_acquire) : 0);
+	/* Sequentially consistent, for moves_dissolve(). */
+	return unpack(entry ? entry->word : 0);
 }
 
 static bool take(struct entry *entry, uint64_t word, struct place *before)
 {
-	uint32_t epoch = self_epoch();
 	struct place taken = *before = unpack(word);
 
-	if (taken.state == PLACE_TAKEN) {
-		/* Left by a thread that a fork did not bring along, or given up on. Its parent's
-		 * went on with what it was at: a registration, as nothing else is worth a word. */
-		before->state = taken.now ? PLACE_STAYS : PLACE_NONE;
-		before->holder = 0;
-	}
-	taken.state = PLACE_TAKEN;
+	/* Left by a thread that a fork did not bring along, or given up on: it may have gone on
+	 * with what it was at. */
+	if (before->holder && before->state == PLACE_MOVES)
+		before->state = PLACE_STAYS;
+	before->holder = 0;
 	taken.holder = self_tid();
-	return atomic_compare_exchange_strong(&entry->word, &word, pack(taken, epoch));
+	return atomic_compare_exchange_strong(&entry->word, &word, pack(taken, self_epoch()));
 }
 
 static bool is_free(uint64_t word)
 {
-	return unpack(word).state != PLACE_TAKEN || (word >> 24 & 0xff) != (self_epoch() & 0xff);
+	return !unpack(word).holder || (word >> 24 & 0xff) != (self_epoch() & 0xff);
 }
 
 bool place_try(int fd, struct place *before)
@@ -106,25 +103,31 @@ bool place_try(int fd, struct place *before)
 
 bool place_take(int fd, struct place *before)
 {
-	const struct timespec pause = {.tv_nsec = LOOK_NS};
 	struct entry *entry = entry_make(fd);
+	int looks = 0;
 
-	for (int looks = 0; entry; looks++) {
+	while (entry) {
 		uint64_t word = entry->word;
-		if (is_free(word) || looks > LOOKS_MAX) {
-			if (take(entry, word, before))
-				return true;
-			continue;
-		}
-		if (unpack(word).holder == self_tid())
+		if (!is_free(word) && unpack(word).holder == self_tid())
 			break;
-		if (looks < LOOKS_AWAKE)
-			sys(SYS_sched_yield);
-		else
-			sys(SYS_nanosleep, &pause, NULL);
+		if ((is_free(word) || !place_wait(&looks)) && take(entry, word, before))
+			return true;
 	}
 	*before = place_get(fd);
 	return false;
+}
+
+bool place_wait(int *looks)
+{
+	const struct timespec pause = {.tv_nsec = LOOK_NS};
+
+	if (*looks > LOOKS_MAX)
+		return false;
+	if ((*looks)++ < LOOKS_AWAKE)
+		sys(SYS_sched_yield);
+	else
+		sys(SYS_nanosleep, &pause, NULL);
+	return true;
 }
 
 void place_give(int fd, struct place now)

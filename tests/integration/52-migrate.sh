@@ -32,6 +32,13 @@ is_aligned_after_another() {
 	is_aligned
 }
 
+# A worker is given connections of others only once the application itself gave it one.
+employ_all() {
+	conns_hold --to "$DUT4:$PORT" --from "$CLIENT4" --count 64 --numbered >/dev/null
+	conns_release
+	wait_until 5 pool_is_idle
+}
+
 # hold NAME: connections, one exchange each, one after another.
 hold() {
 	local counts
@@ -45,6 +52,7 @@ follows() { # NAME POOL-OPTION...
 	is_chosen "$name" || return
 	shift
 	pool_up "${SHIM[@]}" "$BUILD/pool" "${WORKERS[@]}" "$@"
+	employ_all
 	hold "$name"
 	wait_until 5 is_aligned
 	is "$(aligned)" "$HELD" "$name: all served where their packets arrive"

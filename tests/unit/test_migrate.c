@@ -1,6 +1,7 @@
-#include "shim/kernel/ingress.h"
+#include "shim/kernel/socket.h"
 #include "shim/migrate/migrate.h"
 #include "shim/migrate/moves.h"
+#include "shim/process/fd_table.h"
 #include "shim/process/runtime.h"
 #include "shim/process/self.h"
 #include <criterion/criterion.h>
@@ -8,12 +9,28 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 /* Two instances of the application, and a connection with something to read. */
 static int a, b, fd, peer;
+
+/* What moves see of the kernel. */
+static struct {
+	int adds;
+	void (*before_del)(void);
+} seen;
+
+static int control_seen(int epfd, int op, int number, struct epoll_event *event)
+{
+	seen.adds += op == EPOLL_CTL_ADD;
+	if (op == EPOLL_CTL_DEL && seen.before_del)
+		seen.before_del();
+	return epoll_ctl(epfd, op, number, event);
+}
 
 static void start(void)
 {
@@ -23,7 +40,7 @@ static void start(void)
 
 	setenv("RSSSHIM_MIGRATE_MODE", "epoll", 1);
 	runtime_start();
-	migrate_start(epoll_ctl);
+	migrate_start(control_seen);
 	cr_assert(migrate_is_on);
 	cr_assert_eq(bind(listener, (struct sockaddr *)&in, length), 0);
 	listen(listener, 1);
@@ -156,6 +173,42 @@ Test(migrate, closed_behind_our_back_the_number_can_be_added_again)
 	cr_assert_eq(instance_worker(instance_of(a))->held, 1);
 }
 
+Test(migrate, closed_behind_our_back_what_has_the_number_now_is_not_moved)
+{
+	control(a, EPOLL_CTL_ADD, EPOLLIN, 7);
+	dup2(dup(peer), fd); /* another connection, which the application has not added yet */
+	seen.adds = 0;
+	move(b);
+	cr_assert_eq(seen.adds, 0, "not for a moment");
+	cr_assert_eq(place_get(fd).state, PLACE_NONE);
+	cr_assert_eq(instance_worker(instance_of(a))->held, 0);
+}
+
+Test(migrate, what_succeeds_leaves_errno)
+{
+	errno = ERANGE;
+	cr_assert_eq(control(a, EPOLL_CTL_ADD, EPOLLIN, 7), 0);
+	cr_assert_eq(errno, ERANGE);
+	move(b);
+	cr_assert_eq(errno, ERANGE);
+	cr_assert_eq(control(a, EPOLL_CTL_MOD, EPOLLIN, 8), 0);
+	cr_assert_eq(errno, ERANGE);
+	cr_assert_eq(control(a, EPOLL_CTL_DEL, 0, 0), 0);
+	cr_assert_eq(errno, ERANGE);
+}
+
+Test(migrate, an_exclusive_one_is_where_it_was_put)
+{
+	control(a, EPOLL_CTL_ADD, EPOLLIN, 7);
+	move(b);
+	int copy = dup(fd);
+	migrate_tie(fd, copy);
+	struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.u64 = 8};
+	cr_assert_eq(migrate_control(a, EPOLL_CTL_ADD, copy, &event), 0);
+	cr_assert_eq(told(a), 8);
+	cr_assert_eq(told(b), 7);
+}
+
 Test(migrate, copies_stay_together)
 {
 	control(a, EPOLL_CTL_ADD, EPOLLIN, 7);
@@ -177,6 +230,74 @@ Test(migrate, an_instance_that_is_closed_gives_back_what_came_to_it)
 	close(b);
 	cr_assert_eq(told(a), 7);
 	cr_assert_eq(place_get(fd).now, instance_of(a));
+}
+
+static atomic_bool is_moving;
+
+static void dawdle(void)
+{
+	is_moving = true;
+	usleep(100000); /* long enough for who does not wait */
+}
+
+static void *move_to_b(void *unused)
+{
+	seen.before_del = dawdle;
+	move(b);
+	return unused;
+}
+
+Test(migrate, an_instance_that_is_closed_gives_back_what_is_just_coming)
+{
+	pthread_t thread;
+
+	control(a, EPOLL_CTL_ADD, EPOLLIN, 7);
+	pthread_create(&thread, NULL, move_to_b, NULL);
+	while (!is_moving)
+		sched_yield();
+	migrate_forget(b);
+	close(b);
+	pthread_join(thread, NULL);
+	cr_assert_eq(told(a), 7);
+	cr_assert_eq(place_get(fd).now, instance_of(a));
+}
+
+static void *add_to_b(void *unused)
+{
+	struct place place;
+	struct epoll_event event = {.events = EPOLLIN, .data.u64 = 7};
+
+	cr_assert(place_take(fd, &place));
+	is_moving = true;
+	usleep(100000);
+	epoll_ctl(b, EPOLL_CTL_ADD, fd, &event);
+	place_give(fd, (struct place){.state = PLACE_MOVES,
+				      .origin = (uint8_t)instance_of(a),
+				      .now = (uint8_t)instance_of(b)});
+	return unused;
+}
+
+Test(migrate, a_change_finds_what_is_just_being_added)
+{
+	pthread_t thread;
+
+	instance_enter(a);
+	pthread_create(&thread, NULL, add_to_b, NULL);
+	while (!is_moving)
+		sched_yield();
+	cr_assert_eq(control(a, EPOLL_CTL_MOD, EPOLLIN, 8), 0);
+	cr_assert_eq(told(b), 8);
+	pthread_join(thread, NULL);
+}
+
+Test(migrate, an_instance_is_known_while_somebody_copies_it)
+{
+	unsigned number = instance_enter(a);
+	struct place place;
+
+	cr_assert(place_take(a, &place));
+	cr_assert_eq(instance_of(a), number);
+	place_give(a, place);
 }
 
 Test(migrate, with_an_instance_go_its_registrations_wherever_they_are)
@@ -267,11 +388,139 @@ Test(migrate, who_comes_after_a_thread_that_ended_takes_over)
 	cr_assert_eq(instance_at(instance_of(c))->tid, self_tid());
 }
 
+/* --- who is given connections ------------------------------------------------------------ */
+
+static void put_home(int epfd, int cpu)
+{
+	cpu_set_t one, all;
+
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	memset(&all, 0xff, sizeof(all));
+	placement_set_home(instance_worker(instance_of(epfd)), &one, &all);
+}
+
+static void *wait_and_stay(void *epfd)
+{
+	migrate_before_wait(*(int *)epfd);
+	is_moving = true;
+	pause();
+	return NULL;
+}
+
+static void start_worker(int *epfd)
+{
+	pthread_t thread;
+
+	is_moving = false;
+	pthread_create(&thread, NULL, wait_and_stay, epfd);
+	while (!is_moving)
+		sched_yield();
+}
+
+Test(migrate, who_waits_without_connections_serves_none)
+{
+	start_worker(&a);
+	cr_assert_not(instance_at(instance_of(a))->serves);
+	fd_set_word(peer, FD_SOCKET, SOCKET_CALLED);
+	struct epoll_event event = {.events = EPOLLOUT};
+	cr_assert_eq(migrate_control(a, EPOLL_CTL_ADD, peer, &event), 0);
+	cr_assert_not(instance_at(instance_of(a))->serves, "that one was made from here");
+	control(a, EPOLL_CTL_ADD, EPOLLIN, 7);
+	cr_assert(instance_at(instance_of(a))->serves);
+	move(b);
+	cr_assert_not(instance_at(instance_of(b))->serves, "it was not the application");
+}
+
+Test(migrate, who_is_stuck_is_given_none)
+{
+	start_worker(&a);
+	unsigned number = instance_of(a);
+	put_home(a, 3);
+	cr_assert_eq(instance_of_cpu(3), number);
+	instance_at(number)->came_ms -= 5000;
+	cr_assert_eq(instance_of_cpu(3), number, "nothing to do");
+	control(a, EPOLL_CTL_ADD, EPOLLIN, 7);
+	cr_assert_eq(instance_of_cpu(3), 0);
+	instance_at(number)->came_ms += 5000;
+	put_home(a, 3); /* it came around again */
+	cr_assert_eq(instance_of_cpu(3), number);
+}
+
+Test(migrate, who_has_ended_is_given_none)
+{
+	pthread_t thread;
+	int c = b = epoll_create1(0);
+
+	pthread_create(&thread, NULL, wait_too, NULL);
+	pthread_join(thread, NULL);
+	start_worker(&a);
+	put_home(a, 3);
+	put_home(c, 3);
+	instance_worker(instance_of(a))->held = 1;
+	usleep(1000);
+	cr_assert_eq(instance_of_cpu(3), instance_of(a), "though it has more");
+}
+
+static void nobody_on_cpu_3(void)
+{
+	cr_assert_eq(instance_of_cpu(3), 0);
+}
+
+Test(migrate, who_is_closed_is_given_none_meanwhile)
+{
+	control(a, EPOLL_CTL_ADD, EPOLLIN, 7);
+	move(b);
+	put_home(b, 3);
+	cr_assert_eq(instance_of_cpu(3), instance_of(b));
+	seen.before_del = nobody_on_cpu_3;
+	migrate_forget(b);
+	cr_assert_eq(place_get(fd).now, instance_of(a));
+}
+
+#define ENDED 20
+
+Test(migrate, what_was_brought_to_those_who_ended_goes_back)
+{
+	int copies[ENDED], left = ENDED;
+
+	control(a, EPOLL_CTL_ADD, EPOLLIN, 7);
+	for (int i = 0; i < ENDED; i++) {
+		pthread_t thread;
+		struct place place;
+		struct epoll_event event = {.events = EPOLLIN, .data.u64 = 8};
+		copies[i] = dup(fd);
+		cr_assert_eq(migrate_control(a, EPOLL_CTL_ADD, copies[i], &event), 0);
+		b = epoll_create1(0);
+		pthread_create(&thread, NULL, wait_too, NULL);
+		pthread_join(thread, NULL);
+		cr_assert(place_take(copies[i], &place));
+		place_give(copies[i], moves_transfer(copies[i], place, instance_of(b)));
+		cr_assert_eq(place_get(copies[i]).now, instance_of(b));
+	}
+	for (int ms = 0; left && ms < 2000; ms++) {
+		usleep(1000);
+		migrate_before_wait(a);
+		left = 0;
+		for (int i = 0; i < ENDED; i++)
+			left += place_get(copies[i]).now != instance_of(a);
+	}
+	cr_assert_eq(left, 0);
+}
+
+Test(migrate, who_never_gets_done_with_moving_is_not_waited_for)
+{
+	start_worker(&a);
+	instance_begin_moving(instance_of(a)); /* and jumped out of it */
+	instance_close(instance_of(a));
+	cr_assert_not(instance_is_open(instance_of(a)));
+}
+
 Test(migrate, where_a_connection_came_in)
 {
-	cr_assert_eq(ingress_of(fd), 1, "over loopback");
-	cr_assert_eq(ingress_of(peer), 0, "made from here");
-	cr_assert_lt(ingress_of(-1), 0);
+	cr_assert_eq(socket_interface(fd), 1, "over loopback");
+	cr_assert_eq(socket_interface(peer), 0, "made from here");
+	cr_assert_eq(socket_interface(-1), 0);
 	int on = 1;
 	socklen_t length = sizeof(on);
 	getsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, &length);

@@ -113,3 +113,14 @@ Test(placement, an_unknown_cpu_says_nothing)
 	cr_assert_eq(seen, 0);
 	cr_assert(placement_is_lasting(&seen, 0, false), "still new");
 }
+
+Test(placement, what_was_seen)
+{
+	uint16_t seen = 0;
+
+	cr_assert_eq(placement_seen(seen), -1);
+	placement_is_lasting(&seen, 5, false);
+	cr_assert_eq(placement_seen(seen), 5);
+	placement_is_lasting(&seen, 0, true);
+	cr_assert_eq(placement_seen(seen), -1);
+}
