@@ -151,19 +151,19 @@ static bool is_sound(const struct carry_record *record)
 
 static void take_one(const struct carry_record *record)
 {
-	struct socket_address address;
+	struct socket_place place;
 	struct group *group = NULL;
 
-	if (!socket_local(record->listener, &address))
-		group = group_find(&address);
+	if (!socket_place(record->listener, &place))
+		group = group_find(&place);
 	if (!group) {
 		take_descriptors(record, true);
 		group = group_take(record->ledger, record->door, record->members, record->member,
-				   &address);
+				   &place);
 	}
 	if (group && listener_enter(record->listener, group, record->app_reuseport) >= 0)
 		log_info("port %u: took over %u members from the program before",
-			 socket_port(&address), group->slot_count);
+			 socket_port(&place.address), group->slot_count);
 }
 
 static void take_all(int manifest)

@@ -23,15 +23,16 @@ struct door_message {
 	uint32_t members; /* of the whole set */
 };
 
-static socklen_t door_name(struct sockaddr_un *name, const struct socket_address *address,
-			   int owner)
+static socklen_t door_name(struct sockaddr_un *name, const struct socket_place *place, int owner)
 {
 	static const char digit[] = "0123456789abcdef";
+	const struct socket_address *address = &place->address;
 	const struct sockaddr_in *in = (const struct sockaddr_in *)&address->storage;
 	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&address->storage;
 	bool is6 = address->any.sa_family == AF_INET6;
 	const uint8_t *bytes = is6 ? in6->sin6_addr.s6_addr : (const uint8_t *)&in->sin_addr;
-	uint32_t words[] = {(uint32_t)owner, socket_port(address), is6 ? in6->sin6_scope_id : 0};
+	uint32_t words[] = {(uint32_t)owner, socket_port(address), place->device,
+			    is6 ? in6->sin6_scope_id : 0};
 	char *out = name->sun_path;
 
 	memset(name, 0, sizeof(*name));
@@ -49,10 +50,10 @@ static socklen_t door_name(struct sockaddr_un *name, const struct socket_address
 	return (socklen_t)(out - (char *)name);
 }
 
-int door_open(const struct socket_address *address, int owner)
+int door_open(const struct socket_place *place, int owner)
 {
 	struct sockaddr_un name;
-	socklen_t length = door_name(&name, address, owner);
+	socklen_t length = door_name(&name, place, owner);
 	int door = own_fd(
 		(int)sys(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 
@@ -137,18 +138,18 @@ static bool is_user_allowed(int peer, int owner)
 	       (user.uid == (uid_t)owner || !user.uid || user.uid == (uid_t)sys(SYS_geteuid));
 }
 
-/* The caller shows that it holds the address: a listener is as good as the set. A connection that
+/* The caller shows that it listens there, too: a listener is as good as the set. A connection that
  * was accepted there has the same address, and may be given to anybody. */
-static bool is_address_shown(int peer, const struct group *group)
+static bool is_place_shown(int peer, const struct group *group)
 {
 	struct door_message question;
-	struct socket_address address;
+	struct socket_place place;
 	int shown;
 
 	if (receive_fds(peer, &question, &shown, 1) != 1)
 		return false;
-	bool right = socket_may_listen(shown) && !socket_local(shown, &address) &&
-		     socket_address_equal(&address, &group->address);
+	bool right = socket_may_listen(shown) && !socket_place(shown, &place) &&
+		     socket_place_equal(&place, &group->place);
 	sys(SYS_close, shown);
 	return right;
 }
@@ -164,7 +165,7 @@ void door_answer(const struct group *group)
 	if (peer < 0)
 		return;
 	memcpy(fd + 2, group->member, group->member_count * sizeof(int));
-	if (is_user_allowed(peer, (int)group->ledger->owner_uid) && is_address_shown(peer, group)) {
+	if (is_user_allowed(peer, (int)group->ledger->owner_uid) && is_place_shown(peer, group)) {
 		for (unsigned sent = 0; left; left -= sent) {
 			sent = left < DOOR_FDS_MAX ? left : DOOR_FDS_MAX;
 			if (send_fds(peer, &answer, fd + 2 + group->member_count - left, sent) < 0)
@@ -174,7 +175,7 @@ void door_answer(const struct group *group)
 	sys(SYS_close, peer);
 }
 
-static struct group *receive_group(int peer, const struct socket_address *address)
+static struct group *receive_group(int peer, const struct socket_place *place)
 {
 	struct door_message answer = {.members = MEMBERS_MAX};
 	int fd[2 + MEMBERS_MAX];
@@ -188,7 +189,7 @@ static struct group *receive_group(int peer, const struct socket_address *addres
 			fd[count] = own_fd(fd[count]);
 	} while (answer.members <= MEMBERS_MAX && count < 2 + answer.members);
 	if (answer.members <= MEMBERS_MAX && count == 2 + answer.members)
-		return group_take(fd[0], fd[1], answer.members, fd + 2, address);
+		return group_take(fd[0], fd[1], answer.members, fd + 2, place);
 	while (count)
 		own_fd_close(fd[--count]);
 	return NULL;
@@ -198,23 +199,23 @@ struct group *door_ask(int listener, bool *exists)
 {
 	struct door_message question = {.magic = DOOR_MAGIC, .abi = LEDGER_ABI};
 	struct timeval patience = {.tv_usec = DOOR_WAIT_MS * 1000};
-	struct socket_address address;
+	struct socket_place place;
 	struct sockaddr_un name;
 	struct group *group = NULL;
 	int owner = socket_owner(listener);
 
 	*exists = false;
-	if (owner < 0 || socket_local(listener, &address) < 0)
+	if (owner < 0 || socket_place(listener, &place) < 0)
 		return NULL;
 	int peer = (int)sys(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (peer < 0)
 		return NULL;
 	socket_set(peer, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	socklen_t length = door_name(&name, &address, owner);
+	socklen_t length = door_name(&name, &place, owner);
 	if (!sys(SYS_connect, peer, &name, length)) {
 		*exists = true;
 		if (is_user_allowed(peer, owner) && !send_fds(peer, &question, &listener, 1))
-			group = receive_group(peer, &address);
+			group = receive_group(peer, &place);
 	}
 	sys(SYS_close, peer);
 	return group;

@@ -1,8 +1,8 @@
 /* The door: where a process that has a listener, but not its group, asks those that have it.
  *
- * A unix socket in the abstract name space, which is the network namespace's, named by the address
- * and its owner. Who asks shows the listener itself; who answers checks the asking user and that
- * the socket shown is on that address. Binding the name is also how two instances that start at
+ * A unix socket in the abstract name space, which is the network namespace's, named by address,
+ * device and owner. Who asks shows the listener itself; who answers checks the asking user and that
+ * the socket shown is at that place. Binding the name is also how two instances that start at
  * once settle which of them builds the group. */
 #pragma once
 #include "shim/group/group.h"
@@ -10,7 +10,7 @@
 
 /* Takes the name. Returns a descriptor (ours), or -errno: -EADDRINUSE where the set is elsewhere.
  */
-int door_open(const struct socket_address *address, int owner);
+int door_open(const struct socket_place *place, int owner);
 /* From now on the set can be asked for. */
 void door_start(int door);
 

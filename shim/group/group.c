@@ -30,10 +30,10 @@ int group_number(const struct group *group)
 	return (int)(group - groups);
 }
 
-struct group *group_find(const struct socket_address *address)
+struct group *group_find(const struct socket_place *place)
 {
 	for (int i = 0; i < GROUPS_MAX; i++)
-		if (groups[i].in_use && socket_address_equal(&groups[i].address, address))
+		if (groups[i].in_use && socket_place_equal(&groups[i].place, place))
 			return &groups[i];
 	return NULL;
 }
@@ -41,7 +41,7 @@ struct group *group_find(const struct socket_address *address)
 /* Another thread may be on its way through a group that is dropped: its place and its mapping stay
  * until all other places were used. In use it is once it is whole, for the sake of children that
  * are forked meanwhile; nobody else takes the place, as all this runs under self_lock(). */
-static struct group *group_new(const struct socket_address *address)
+static struct group *group_new(const struct socket_place *place)
 {
 	static unsigned last;
 
@@ -57,7 +57,7 @@ static struct group *group_new(const struct socket_address *address)
 		group->generation = 0;
 		group->remembering = false;
 		group->whole_ms = 0;
-		group->address = *address;
+		group->place = *place;
 		group->listeners = 0;
 		return group;
 	}
@@ -173,7 +173,7 @@ static int choose_rung(const struct group *group)
 		return ret;
 	log_warn("port %u: SO_ATTACH_REUSEPORT_CBPF refused (error %d): SO_INCOMING_CPU steers, "
 		 "same-host clients too",
-		 socket_port(&group->address), -ret);
+		 socket_port(&group->place.address), -ret);
 	group->ledger->rung = RUNG_INCOMING_CPU;
 	return 0;
 }
@@ -222,19 +222,19 @@ static int build(struct group *group, int fd, int backlog, bool listening, const
 struct group *group_build(int fd, int backlog, bool listening, const char **why, int *error)
 {
 	int had_reuseport = socket_get_int(fd, SOL_SOCKET, SO_REUSEPORT, 0);
-	struct socket_address address;
+	struct socket_place place;
 	struct group *group;
 
 	*why = "too many listeners";
 	*error = -ENOSPC;
-	if (socket_local(fd, &address) < 0 || !(group = group_new(&address)))
+	if (socket_place(fd, &place) < 0 || !(group = group_new(&place)))
 		return NULL;
-	group->door = door_open(&address, socket_owner(fd));
+	group->door = door_open(&place, socket_owner(fd));
 	*why = "another process has its group";
 	/* Whoever has the name of a socket that is fresh and not to be shared is no group of ours:
 	 * only later generations of this application will miss it. */
 	bool is_taken = group->door == -EADDRINUSE && (had_reuseport || listening);
-	if (!had_reuseport && !listening && reuseport_count(&address) > 0) {
+	if (!had_reuseport && !listening && reuseport_count(&place) > 0) {
 		/* Bound before they listened, with SO_REUSEADDR: listen() is to be refused. */
 		*why = "others listen on that address:";
 		is_taken = true;
@@ -253,14 +253,14 @@ struct group *group_build(int fd, int backlog, bool listening, const char **why,
 
 struct group *group_build_mailboxes(int fd, const char **why, int *error)
 {
-	struct socket_address address;
+	struct socket_place place;
 	struct group *group;
 
 	*why = "too many listeners";
 	*error = -ENOSPC;
-	if (socket_local(fd, &address) < 0 || !(group = group_new(&address)))
+	if (socket_place(fd, &place) < 0 || !(group = group_new(&place)))
 		return NULL;
-	group->door = door_open(&address, socket_owner(fd));
+	group->door = door_open(&place, socket_owner(fd));
 	*why = "another process has its group";
 	*error = group->door == -EADDRINUSE ? -EADDRINUSE : 0;
 	if (!*error) {
@@ -281,9 +281,9 @@ struct group *group_build_mailboxes(int fd, const char **why, int *error)
 }
 
 struct group *group_take(int ledger_fd, int door, unsigned count, const int *member,
-			 const struct socket_address *address)
+			 const struct socket_place *place)
 {
-	struct group *group = count <= MEMBERS_MAX ? group_new(address) : NULL;
+	struct group *group = count <= MEMBERS_MAX ? group_new(place) : NULL;
 
 	if (!group) {
 		own_fd_close(ledger_fd);
@@ -314,11 +314,14 @@ void group_listen(struct group *group, int backlog)
 	struct ledger *ledger = group->ledger;
 
 	group->backlog = backlog;
-	if (ledger_hands_over(ledger))
+	if (ledger_hands_over(ledger) || ledger->stand_aside)
 		return;
-	listen_members(group, backlog);
 	/* Members that had stopped listening left the group and came back before the application's
 	 * socket does: now they are the first. */
+	if (listen_members(group, backlog)) {
+		group_unlisten(group);
+		return;
+	}
 	ledger->suspended = 0;
 	ledger_changed(ledger);
 	group_publish_if_changed(group);
@@ -331,11 +334,13 @@ void group_unlisten(struct group *group)
 
 	if (ledger_hands_over(ledger))
 		return;
+	/* First, so that nobody attaches a program to members without a group: it would keep them
+	 * from listening again. */
+	ledger->suspended = 1;
 	for (unsigned s = 0; s < group->slot_count; s++)
 		sys(SYS_connect, group->member[s], &unspecified, sizeof(unspecified));
 	ledger->member_base = 0;
 	ledger->common_base = group->slot_count;
-	ledger->suspended = 1;
 	ledger_changed(ledger);
 }
 
@@ -392,7 +397,7 @@ void group_follow_nics(struct group *group)
 void group_recount(struct group *group)
 {
 	struct ledger *ledger = group->ledger;
-	int count = reuseport_count(&group->address);
+	int count = reuseport_count(&group->place);
 	unsigned members = group->slot_count;
 
 	if (count <= (int)members || (unsigned)count - members == ledger->common_count)
@@ -452,7 +457,7 @@ void group_publish_if_changed(struct group *group)
 {
 	struct ledger *ledger = group->ledger;
 
-	if (ledger->attached == ledger->generation || ledger->stand_aside ||
+	if (ledger->attached == ledger->generation || !ledger_is_steering(ledger) ||
 	    ledger_hands_over(ledger))
 		return;
 	/* Closed behind our back: to be healed, not to be given to whose number it is now. */
@@ -464,7 +469,7 @@ void group_publish_if_changed(struct group *group)
 	if (ret)
 		log_once(LOG_LEVEL_WARN,
 			 "the kernel refuses a new way for the connections of port %u (error %d)",
-			 socket_port(&group->address), -ret);
+			 socket_port(&group->place.address), -ret);
 }
 
 const char *group_way(const struct group *group)

@@ -1,4 +1,4 @@
-/* A listener's group: the application's own sockets of one address and a member socket a CPU.
+/* A listener's group: the application's own sockets of one place and a member socket a CPU.
  *
  * The members are made once, at the first listen(), and are closed only together: the kernel
  * numbers the sockets of a group in the order of listen() and moves the last into the place of one
@@ -29,7 +29,7 @@ struct group {
 	struct slot_set watched;
 	_Atomic uint32_t generation;
 	_Atomic bool remembering;
-	struct socket_address address;
+	struct socket_place place;
 	_Atomic uint32_t listeners; /* the application's sockets in it that this process holds */
 	_Atomic int backlog;
 	uint32_t nics_version; /* of the machine, as told to the ledger */
@@ -42,8 +42,8 @@ int group_number(const struct group *group);
 
 /* Those below run under self_lock(). */
 
-/* The group of an address in this process, NULL if there is none. */
-struct group *group_find(const struct socket_address *address);
+/* The group of a place in this process, NULL if there is none. */
+struct group *group_find(const struct socket_place *place);
 
 /* Makes the members beside fd, which is bound and has the application's options.
  * listening: fd listens already. Else the caller's listen(fd) must follow; where that fails, drop
@@ -56,7 +56,7 @@ struct group *group_build_mailboxes(int fd, const char **why, int *error);
 
 /* Takes over a set made by another process: descriptors are ours from now on, also on failure. */
 struct group *group_take(int ledger_fd, int door, unsigned count, const int *member,
-			 const struct socket_address *address);
+			 const struct socket_place *place);
 
 /* Closes this process's descriptors of the group. */
 void group_drop(struct group *group);
@@ -64,7 +64,7 @@ void group_drop(struct group *group);
 /* Whether all members are where they were put. Those that are not are -1 from then on. */
 bool group_is_whole(struct group *group);
 
-/* Listens again on all members, in their order. */
+/* Listens again on all members, in their order, before the application's socket does. */
 void group_listen(struct group *group, int backlog);
 /* shutdown(SHUT_RD) or connect(AF_UNSPEC) of the application's last socket ends the members'
  * listening too, or they would go on taking connections nobody asked for. */

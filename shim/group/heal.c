@@ -32,7 +32,7 @@ static void move_descriptor(int fd, uint32_t number, void *argument)
  * before there was a group. */
 static void restore_reuseport(const struct group *group, const struct listener *listener, int fd)
 {
-	if (!listener->app_reuseport && reuseport_count(&group->address) == 1)
+	if (!listener->app_reuseport && reuseport_count(&group->place) == 1)
 		socket_set_int(fd, SOL_SOCKET, SO_REUSEPORT, 0);
 }
 
@@ -42,7 +42,7 @@ static void replace(struct group *group, int fd)
 
 	log_warn("port %u: the application closed descriptors that are not its own: they are made "
 		 "anew",
-		 socket_port(&group->address));
+		 socket_port(&group->place.address));
 	for (int i = 0; i < LISTENERS_MAX; i++)
 		if (listener_at(i)->in_use && listener_group(i) == group)
 			old[count++] = i;

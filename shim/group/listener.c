@@ -113,7 +113,7 @@ static void stand_aside(struct group *group, bool own_program, const char *why)
 	if (!own_program)
 		group_unsteer(group);
 	group_unlisten(group);
-	log_warn("port %u: %s, the shim stands aside", socket_port(&group->address), why);
+	log_warn("port %u: %s, the shim stands aside", socket_port(&group->place.address), why);
 }
 
 /* A group, or what comes next: mailboxes. Without an interface that spreads there is nothing to
@@ -140,7 +140,7 @@ static struct group *build_best(int fd, int backlog, bool listening, const char 
 	if (group)
 		log_warn("port %u: %s refused (error %d): its connections come over the common "
 			 "queue and are handed over",
-			 socket_port(&group->address), *why, -*error);
+			 socket_port(&group->place.address), *why, -*error);
 	return group;
 }
 
@@ -148,13 +148,13 @@ static struct group *build_best(int fd, int backlog, bool listening, const char 
  * where it is the first, a new one. */
 static struct group *join_or_build(int fd, int backlog, bool listening, bool *built)
 {
-	struct socket_address address;
+	struct socket_place place;
 	const char *why = "getsockname";
-	int error = socket_local(fd, &address);
+	int error = socket_place(fd, &place);
 
 	for (int i = 0; !error && i < BUILDING_TRIES; i++) {
 		bool exists = false;
-		struct group *group = group_find(&address);
+		struct group *group = group_find(&place);
 		if (!group)
 			group = door_ask(fd, &exists);
 		if (group)
@@ -162,7 +162,7 @@ static struct group *join_or_build(int fd, int backlog, bool listening, bool *bu
 		if (exists)
 			break;
 		/* Sockets that are in the kernel's group already have indexes we cannot know. */
-		if (reuseport_count(&address) != 0) {
+		if (reuseport_count(&place) != 0) {
 			why = "others listen on that address:";
 			error = -EADDRINUSE;
 			break;
@@ -191,6 +191,13 @@ static struct group *build(int fd, int backlog, bool listening)
 	return group;
 }
 
+static bool is_bound(int fd)
+{
+	struct socket_address address;
+
+	return !socket_local(fd, &address) && socket_port(&address);
+}
+
 static bool is_port_wanted(int fd)
 {
 	struct socket_address address;
@@ -213,13 +220,27 @@ static void say_foreign(int fd)
 		 socket_owner(fd), hands_over() ? " and are handed over" : "");
 }
 
+/* Members can only be made where the calling thread is. */
+static bool is_elsewhere(int fd)
+{
+	if (!socket_is_elsewhere(fd))
+		return false;
+	log_once(LOG_LEVEL_WARN,
+		 "a listener is in another network name space than the thread that uses it: it is "
+		 "not steered");
+	return true;
+}
+
 /* NULL where nothing speaks against making fd a group. */
 static const char *why_unwanted(int fd)
 {
 	if (!runtime_policy()->listen_steer)
 		return "the policy says listen.steer = no";
 	if (!is_port_wanted(fd))
-		return "the policy does not list its port";
+		return is_bound(fd) ? "the policy does not list its port"
+				    : "it was not bound to a port";
+	if (is_elsewhere(fd))
+		return "it is in another network name space than the thread that listens";
 	if (is_of_our_user(fd))
 		return NULL;
 	say_foreign(fd);
@@ -243,12 +264,14 @@ static struct group *build_listening(int fd, const char **why, int *error)
  * answer: then there must be no second one. */
 static struct group *ask_or_build(int fd, bool *asked)
 {
-	struct socket_address address;
-	struct group *here = socket_local(fd, &address) < 0 ? NULL : group_find(&address);
+	struct socket_place place;
+	struct group *here = socket_place(fd, &place) < 0 ? NULL : group_find(&place);
 
 	*asked = here;
 	if (here)
 		return here; /* another number of a listener, or one that a message brought twice */
+	if (is_elsewhere(fd))
+		return NULL;
 	for (int i = 0; i < ADOPTING_TRIES; i++) {
 		const char *why = NULL;
 		int error = -EADDRINUSE;
@@ -329,12 +352,18 @@ void listener_share(int fd, const struct sockaddr *address, socklen_t length)
 static int listen_again(int number, int fd, int backlog, int (*real_listen)(int, int))
 {
 	struct group *group = listener_group(number);
+	bool was_ended = group->ledger->suspended;
 	struct self_guard guard;
 
 	self_lock(&guard);
-	group_listen(group, backlog);
+	/* A port that the kernel chose is lost when listening ends. */
+	if (is_bound(fd))
+		group_listen(group, backlog);
+	int ret = real_listen(fd, backlog);
+	if (ret && was_ended)
+		group_unlisten(group);
 	self_unlock(&guard);
-	return real_listen(fd, backlog);
+	return ret;
 }
 
 int listener_listen(int fd, int backlog, int (*real_listen)(int, int))
@@ -371,8 +400,9 @@ int listener_listen(int fd, int backlog, int (*real_listen)(int, int))
 		if (!built || group->listeners > 1)
 			group_recount(group);
 		group_publish_if_changed(group);
-		log_info("port %u: %u members", socket_port(&group->address), group->slot_count);
-		stat_listener(&group->address, group->slot_count, group_way(group));
+		log_info("port %u: %u members", socket_port(&group->place.address),
+			 group->slot_count);
+		stat_listener(&group->place.address, group->slot_count, group_way(group));
 	}
 	self_unlock(&guard);
 	return ret;
@@ -421,7 +451,7 @@ void listener_stopped(int number)
 
 	self_lock(&guard);
 	/* The application's other sockets of that address go on. */
-	if (reuseport_count(&group->address) <= (int)group->slot_count)
+	if (reuseport_count(&group->place) <= (int)group->slot_count)
 		group_unlisten(group);
 	self_unlock(&guard);
 }

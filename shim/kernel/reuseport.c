@@ -26,19 +26,20 @@ int reuseport_try(void)
 }
 
 struct count {
-	const struct socket_address *address;
+	const struct socket_place *place;
 	int found;
 };
 
 static void on_socket(void *context, const struct inet_diag_msg *socket, struct nl_attrs attrs)
 {
 	struct count *count = context;
-	const struct sockaddr_in *in = (const struct sockaddr_in *)&count->address->storage;
-	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&count->address->storage;
+	const struct socket_address *address = &count->place->address;
+	const struct sockaddr_in *in = (const struct sockaddr_in *)&address->storage;
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&address->storage;
 
 	(void)attrs;
-	if (socket->idiag_family != count->address->any.sa_family ||
-	    socket->id.idiag_sport != in->sin_port)
+	if (socket->idiag_family != address->any.sa_family ||
+	    socket->id.idiag_sport != in->sin_port || socket->id.idiag_if != count->place->device)
 		return;
 	count->found +=
 		socket->idiag_family == AF_INET
@@ -46,10 +47,10 @@ static void on_socket(void *context, const struct inet_diag_msg *socket, struct 
 			: !memcmp(socket->id.idiag_src, &in6->sin6_addr, sizeof(in6->sin6_addr));
 }
 
-int reuseport_count(const struct socket_address *address)
+int reuseport_count(const struct socket_place *place)
 {
-	struct count count = {.address = address};
-	int ret = listening_each(address->any.sa_family, false, on_socket, &count);
+	struct count count = {.place = place};
+	int ret = listening_each(place->address.any.sa_family, false, on_socket, &count);
 
 	return ret ? ret : count.found;
 }

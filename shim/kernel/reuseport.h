@@ -10,6 +10,6 @@ int reuseport_attach(int fd, struct sock_filter *program, unsigned length);
 /* Whether a program may be attached at all, tried on a socket that is nobody's: 0 or -errno. */
 int reuseport_try(void);
 
-/* How many TCP sockets listen on that very address in this network namespace (device aside), or
- * -errno where the kernel does not tell. Costs a dump over netlink. */
-int reuseport_count(const struct socket_address *address);
+/* How many TCP sockets listen at that very place, which is in the calling thread's network name
+ * space, or -errno where the kernel does not tell. Costs a dump over netlink. */
+int reuseport_count(const struct socket_place *place);

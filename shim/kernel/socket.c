@@ -1,6 +1,7 @@
 #include "shim/kernel/socket.h"
 #include "shim/kernel/sys.h"
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -47,6 +48,51 @@ int socket_local(int fd, struct socket_address *address)
 {
 	*address = (struct socket_address){.length = sizeof(address->storage)};
 	return (int)sys(SYS_getsockname, fd, &address->storage, &address->length);
+}
+
+bool socket_place_equal(const struct socket_place *a, const struct socket_place *b)
+{
+	return socket_address_equal(&a->address, &b->address) && a->net == b->net &&
+	       a->device == b->device;
+}
+
+/* Before Linux 5.14 the name space itself tells, to who has CAP_NET_ADMIN in it. */
+static uint64_t net_of(int fd)
+{
+	uint64_t cookie = 0;
+	socklen_t length = sizeof(cookie);
+	struct stat status;
+
+	if (!socket_get(fd, SOL_SOCKET, SO_NETNS_COOKIE_OPTION, &cookie, &length))
+		return cookie;
+	int net = (int)sys(SYS_ioctl, fd, SIOCGSKNS);
+	if (net < 0)
+		return 0;
+	if (!sys(SYS_fstat, net, &status))
+		cookie = status.st_ino;
+	sys(SYS_close, net);
+	return cookie;
+}
+
+int socket_place(int fd, struct socket_place *place)
+{
+	int device = socket_get_int(fd, SOL_SOCKET, SO_BINDTOIFINDEX_OPTION, 0);
+
+	place->device = device > 0 ? (uint32_t)device : 0;
+	place->net = net_of(fd);
+	return socket_local(fd, &place->address);
+}
+
+bool socket_is_elsewhere(int fd)
+{
+	int here = (int)sys(SYS_socket, socket_get_int(fd, SOL_SOCKET, SO_DOMAIN, AF_INET),
+			    SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+
+	if (here < 0)
+		return false;
+	bool elsewhere = net_of(fd) != net_of(here);
+	sys(SYS_close, here);
+	return elsewhere;
 }
 
 bool socket_is_tcp(int fd)

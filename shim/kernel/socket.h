@@ -8,6 +8,8 @@
  * sockets too: at IPPROTO_IPV6 the number is another option's. */
 #define SO_BINDTOIFINDEX_OPTION    62
 #define IP_LOCAL_PORT_RANGE_OPTION 51
+/* Linux 5.14. */
+#define SO_NETNS_COOKIE_OPTION 71
 
 struct socket_address {
 	socklen_t length;
@@ -15,6 +17,14 @@ struct socket_address {
 		struct sockaddr any;
 		struct sockaddr_storage storage;
 	};
+};
+
+/* Where a socket listens. Sockets with one address are as good as each other only where the rest is
+ * the same, too. */
+struct socket_place {
+	struct socket_address address;
+	uint64_t net;    /* identity of its network name space; 0 where the kernel does not tell */
+	uint32_t device; /* SO_BINDTODEVICE: takes only what comes in there; 0: any */
 };
 
 int socket_get(int fd, int level, int name, void *value, socklen_t *length);
@@ -27,6 +37,11 @@ int socket_set_int(int fd, int level, int name, int value);
 uint16_t socket_port(const struct socket_address *address);
 bool socket_address_equal(const struct socket_address *a, const struct socket_address *b);
 int socket_local(int fd, struct socket_address *address);
+bool socket_place_equal(const struct socket_place *a, const struct socket_place *b);
+int socket_place(int fd, struct socket_place *place);
+/* Whether a TCP socket is in another network name space than what the calling thread makes: sockets
+ * stay where they were made, threads may go elsewhere, and descriptors come from anywhere. */
+bool socket_is_elsewhere(int fd);
 
 /* True for a TCP socket over IPv4 or IPv6 (MPTCP, SCTP and the rest are not). */
 bool socket_is_tcp(int fd);

@@ -24,7 +24,7 @@
 #define NOBODY 65534
 #define MAGIC  0x52535364u /* what both sides begin their messages with */
 
-static struct socket_address address;
+static struct socket_place place;
 static struct group *group;
 static int listener;
 
@@ -62,7 +62,7 @@ static void start(void)
 		      0);
 	cr_assert(self_start());
 	listener = bind_socket(0, false);
-	socket_local(listener, &address);
+	socket_place(listener, &place);
 }
 
 TestSuite(door, .init = start, .timeout = 60);
@@ -83,9 +83,9 @@ static void make_group(unsigned slots)
 		shared->cookie[s] = socket_cookie(members[s]);
 	}
 	int ledger_fd = own_fd(ledger_create(&ledger, getuid(), slots, cpus));
-	int door = door_open(&address, (int)getuid());
+	int door = door_open(&place, (int)getuid());
 	cr_assert_geq(door, 0);
-	group = group_take(ledger_fd, door, slots, members, &address);
+	group = group_take(ledger_fd, door, slots, members, &place);
 	cr_assert_not_null(group);
 	listen(listener, 16);
 	door_start(group->door);
@@ -184,17 +184,17 @@ Test(door, nobody_has_it_open)
 
 Test(door, one_door_an_address_and_user)
 {
-	struct socket_address other = address;
-	struct sockaddr_in *in = (struct sockaddr_in *)&other.storage;
-	int door = door_open(&address, 0);
+	struct socket_place other = place;
+	struct sockaddr_in *in = (struct sockaddr_in *)&other.address.storage;
+	int door = door_open(&place, 0);
 
 	cr_assert_geq(door, 0);
-	cr_expect_eq(door_open(&address, 0), -EADDRINUSE);
-	cr_expect_geq(door_open(&address, 1), 0);
+	cr_expect_eq(door_open(&place, 0), -EADDRINUSE);
+	cr_expect_geq(door_open(&place, 1), 0);
 	in->sin_port = (in_port_t)~in->sin_port;
 	cr_expect_geq(door_open(&other, 0), 0);
 	own_fd_close(door);
-	cr_expect_geq(door_open(&address, 0), 0, "it closes with who opened it");
+	cr_expect_geq(door_open(&place, 0), 0, "it closes with who opened it");
 }
 
 /* --- who asks ------------------------------------------------------------------------------------
@@ -273,7 +273,7 @@ Test(door, hostile_questions)
 	int elsewhere = bind_socket(0, true), udp = socket(AF_INET, SOCK_DGRAM, 0),
 	    null = open("/dev/null", O_RDONLY), unbound = socket(AF_INET, SOCK_STREAM, 0);
 	struct sockaddr_in in;
-	memcpy(&in, &address.storage, sizeof(in));
+	memcpy(&in, &place.address.storage, sizeof(in));
 	cr_assert_eq(bind(udp, (void *)&in, sizeof(in)), 0);
 
 	cr_expect_eq(try_peer(right, sizeof(right), &listener, 1), 1, "as it should be asked");
@@ -305,7 +305,7 @@ Test(door, a_connection_is_no_proof)
 	int accepted = -1, client = socket(AF_INET, SOCK_STREAM, 0);
 
 	make_group(2);
-	memcpy(&in, &address.storage, sizeof(in));
+	memcpy(&in, &place.address.storage, sizeof(in));
 	cr_assert_eq(connect(client, (void *)&in, sizeof(in)), 0);
 	for (int i = -1; i < 2 && accepted < 0; i++) {
 		wait = (struct pollfd){.fd = i < 0 ? listener : group->member[i], .events = POLLIN};
@@ -319,6 +319,35 @@ Test(door, a_connection_is_no_proof)
 	cr_assert_eq(setsockopt(second, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)), 0);
 	cr_assert_eq(bind(second, (void *)&in, sizeof(in)), 0);
 	cr_expect_eq(try_peer(right, sizeof(right), &second, 1), 1, "bound to the address");
+}
+
+/* A socket on the same address in another place is not the same listener. */
+Test(door, another_place_gets_nothing)
+{
+	const uint32_t right[] = {MAGIC, LEDGER_ABI, 0};
+	struct sockaddr_in in;
+	int on = 1, net = open("/proc/self/ns/net", O_RDONLY);
+
+	make_group(2);
+	memcpy(&in, &place.address.storage, sizeof(in));
+	int by_device = socket(AF_INET, SOCK_STREAM, 0);
+	cr_assert_eq(setsockopt(by_device, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)), 0);
+	cr_assert_eq(setsockopt(by_device, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3), 0);
+	cr_assert_eq(bind(by_device, (void *)&in, sizeof(in)), 0);
+	cr_assert_eq(unshare(CLONE_NEWNET), 0);
+	int elsewhere = socket(AF_INET, SOCK_STREAM, 0);
+	setsockopt(elsewhere, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on));
+	cr_assert_eq(bind(elsewhere, (void *)&in, sizeof(in)), 0);
+	cr_assert_eq(setns(net, CLONE_NEWNET), 0);
+
+	cr_expect_eq(try_peer(right, sizeof(right), &by_device, 1), 0, "bound to a device");
+	cr_expect_eq(try_peer(right, sizeof(right), &elsewhere, 1), 0, "in another name space");
+	cr_expect(socket_is_elsewhere(elsewhere));
+	cr_expect_not(socket_is_elsewhere(listener));
+	struct socket_place with_device;
+	socket_place(by_device, &with_device);
+	cr_expect_geq(door_open(&with_device, 0), 0, "which has a door of its own");
+	expect_open(2);
 }
 
 Test(door, nobody_at_the_door)
@@ -344,7 +373,7 @@ static pid_t false_door(uid_t user, const void *bytes, size_t length, const int 
 	if (!child) {
 		if (setuid(user))
 			_exit(9);
-		int door = door_open(&address, 0);
+		int door = door_open(&place, 0);
 		door_start(door);
 		fcntl(door, F_SETFL, 0);
 		close(ready[1]);

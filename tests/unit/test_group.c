@@ -115,10 +115,10 @@ static int bind_another(void)
 
 static bool door_is_free(void)
 {
-	struct socket_address address;
+	struct socket_place place;
 
-	socket_local(listener, &address);
-	int door = door_open(&address, (int)geteuid());
+	socket_place(listener, &place);
+	int door = door_open(&place, (int)geteuid());
 	own_fd_close(door);
 	return door >= 0;
 }
@@ -222,6 +222,79 @@ Test(group, order_after_listening_anew)
 	self_unlock(&guard);
 	cr_assert_eq(listen(listener, 16), 0, "%s", strerror(errno));
 	expect_order(group);
+}
+
+/* Without SO_REUSEADDR. */
+static void bind_fresh(in_port_t port)
+{
+	socklen_t length = sizeof(in);
+
+	listener = socket(AF_INET, SOCK_STREAM, 0);
+	in.sin_port = port;
+	cr_assert_eq(bind(listener, (void *)&in, sizeof(in)), 0);
+	getsockname(listener, (void *)&in, &length);
+}
+
+/* A sibling that looks at the group while its listening is ended: members to which it attached a
+ * program could not listen again. */
+Test(group, no_program_while_nobody_listens)
+{
+	const char *why;
+	int error;
+	struct self_guard guard;
+
+	bind_fresh(htons(8081));
+	struct group *group = build(false, &why, &error);
+	cr_assert_not_null(group, "%s: %d", why, error);
+	cr_assert_eq(listen(listener, 16), 0);
+	self_lock(&guard);
+	shutdown(listener, SHUT_RD);
+	group_unlisten(group);
+	group_publish_if_changed(group);
+	group_listen(group, 16);
+	self_unlock(&guard);
+	cr_expect_not(group->ledger->suspended);
+	cr_assert_eq(listen(listener, 16), 0, "%s", strerror(errno));
+	expect_order(group);
+}
+
+/* All members or none. */
+Test(group, listening_anew_is_refused)
+{
+	const char *why;
+	int error;
+	struct self_guard guard;
+
+	bind_fresh(htons(8081));
+	struct group *group = build(false, &why, &error);
+	cr_assert_not_null(group, "%s: %d", why, error);
+	cr_assert_eq(listen(listener, 16), 0);
+	self_lock(&guard);
+	shutdown(listener, SHUT_RD);
+	group_unlisten(group);
+	own_fd_close(group->member[MEMBERS - 1]);
+	group->member[MEMBERS - 1] = -1;
+	group_listen(group, 16);
+	self_unlock(&guard);
+	cr_expect(group->ledger->suspended);
+	for (unsigned s = 0; s < MEMBERS - 1; s++)
+		cr_expect_not(socket_is_listening(group->member[s]));
+}
+
+Test(group, found_by_its_place)
+{
+	const char *why;
+	int error;
+	struct group *group = build(false, &why, &error);
+
+	cr_assert_not_null(group, "%s: %d", why, error);
+	struct socket_place place = group->place;
+	cr_expect_eq(group_find(&place), group);
+	place.device = 1;
+	cr_expect_null(group_find(&place), "bound to a device");
+	place = group->place;
+	place.net++;
+	cr_expect_null(group_find(&place), "in another name space");
 }
 
 Test(group, built_and_dropped_often)
@@ -399,19 +472,11 @@ Test(group, too_many_groups)
 	int error, i;
 
 	for (i = 0; i < GROUPS_MAX; i++) {
-		socklen_t length = sizeof(in);
-		listener = socket(AF_INET, SOCK_STREAM, 0);
-		in.sin_port = 0;
-		cr_assert_eq(bind(listener, (void *)&in, sizeof(in)), 0);
-		getsockname(listener, (void *)&in, &length);
+		bind_fresh(0);
 		groups[i] = build(false, &why, &error);
 		cr_assert_not_null(groups[i], "%d: %s: %d", i, why, error);
 	}
-	socklen_t length = sizeof(in);
-	listener = socket(AF_INET, SOCK_STREAM, 0);
-	in.sin_port = 0;
-	cr_assert_eq(bind(listener, (void *)&in, sizeof(in)), 0);
-	getsockname(listener, (void *)&in, &length);
+	bind_fresh(0);
 	expect_nothing_left(false, "too many listeners", -ENOSPC);
 	drop(groups[5]);
 	cr_expect_not_null(build(false, &why, &error));
@@ -420,12 +485,12 @@ Test(group, too_many_groups)
 /* A listener that is to be shared, and somebody has its group already: no second one. */
 Test(group, another_has_the_door)
 {
-	struct socket_address address;
+	struct socket_place place;
 	int on = 1;
 
 	setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-	socket_local(listener, &address);
-	int door = door_open(&address, (int)geteuid());
+	socket_place(listener, &place);
+	int door = door_open(&place, (int)geteuid());
 	int before = count_descriptors(), error = 0;
 	const char *why;
 	cr_expect_null(build(false, &why, &error));
