@@ -12,11 +12,14 @@
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 /* Listeners in one poll(); more are waited for as the application would without the shim. */
 #define EVENTS_MAX 16
-/* The array of poll() is copied to the stack. */
+/* The array of poll() is copied: to the stack, or where it is longer to memory that the thread
+ * keeps.
+ */
 #define POLL_MAX 1024
 /* A claim to accept() is some system calls long. Who holds one for longer than this was killed, or
  * sleeps in there: to sleep beside it is better than to wait for it. */
@@ -28,6 +31,11 @@
 /* How long an answer to "is this thread pinned" holds. */
 #define PINNED_MS 200
 
+struct poll_room {
+	size_t bytes;
+	struct pollfd fds[];
+};
+
 static __thread struct {
 	uint32_t epoch; /* process that opened it */
 	int epfd;
@@ -38,14 +46,46 @@ static __thread struct {
 	uint32_t claims, claim;    /* to accept(): how many there were, and the present one */
 	uint32_t foreign;          /* another thread's that was seen last, */
 	uint64_t foreign_since_ms; /* and since when */
+	struct poll_room *_Atomic room; /* NULL while it is used: a signal handler may poll, too */
 } instance;
 
 static pthread_key_t at_thread_end;
 static bool has_key;
 
+static void room_free(struct poll_room *room)
+{
+	if (room)
+		sys(SYS_munmap, room, room->bytes);
+}
+
+static struct poll_room *room_take(nfds_t count)
+{
+	struct poll_room *room = atomic_exchange(&instance.room, NULL);
+	size_t bytes = sizeof(*room) + count * sizeof(room->fds[0]);
+
+	if (room && room->bytes >= bytes)
+		return room;
+	room_free(room);
+	/* A server that has one connection more each time does not map anew each time. */
+	bytes += bytes / 2;
+	long at = sys(SYS_mmap, NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		      -1, 0);
+	room = at < 0 ? NULL : (struct poll_room *)at;
+	if (room)
+		room->bytes = bytes;
+	return room;
+}
+
+static void room_return(struct poll_room *room)
+{
+	if (room)
+		room_free(atomic_exchange(&instance.room, room));
+}
+
 static void close_instance(void *unused)
 {
 	(void)unused;
+	room_free(atomic_exchange(&instance.room, NULL));
 	if (instance.epoch != self_epoch())
 		return;
 	watch_closed((unsigned)instance.watch, instance.epfd);
@@ -294,11 +334,10 @@ static bool is_any_gone(const struct pollfd *fds, const struct poll_call *call)
 	return false;
 }
 
-int stand_in_poll(struct pollfd *fds, nfds_t count, int timeout_ms, const uint64_t *mask,
-		  poll_fn wait_plain)
+static int poll_by(struct pollfd *copy, struct pollfd *fds, nfds_t count, int timeout_ms,
+		   const uint64_t *mask, poll_fn wait_plain)
 {
 	struct epoll_event events[EVENTS_MAX];
-	struct pollfd copy[POLL_MAX];
 	struct poll_call call = {.watch = {.wait = poll_once,
 					   .events = events,
 					   .max_events = EVENTS_MAX,
@@ -311,8 +350,6 @@ int stand_in_poll(struct pollfd *fds, nfds_t count, int timeout_ms, const uint64
 	int watch = -1;
 
 	instance.polls = self_epoch();
-	if (count > POLL_MAX)
-		return STAND_IN_NOT_NEEDED;
 	memcpy(copy, fds, count * sizeof(*fds));
 	for (nfds_t i = 0; i < count; i++) {
 		int listener = find_listener(&fds[i]);
@@ -331,4 +368,20 @@ int stand_in_poll(struct pollfd *fds, nfds_t count, int timeout_ms, const uint64
 	if ((ready < 0 && stand_in_is_lost()) || (!ready && is_any_gone(fds, &call)))
 		return STAND_IN_NOT_NEEDED;
 	return ready < 0 ? ready : answer(fds, &call, ready);
+}
+
+int stand_in_poll(struct pollfd *fds, nfds_t count, int timeout_ms, const uint64_t *mask,
+		  poll_fn wait_plain)
+{
+	struct pollfd copy[POLL_MAX];
+	struct poll_room *room = NULL;
+
+	if (count > POLL_MAX && (count > FD_TABLE_MAX || !(room = room_take(count)))) {
+		/* Nobody is to send connections where this thread no longer looks. */
+		close_instance(NULL);
+		return STAND_IN_NOT_NEEDED;
+	}
+	int ready = poll_by(room ? room->fds : copy, fds, count, timeout_ms, mask, wait_plain);
+	room_return(room);
+	return ready;
 }

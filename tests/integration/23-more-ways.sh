@@ -75,6 +75,8 @@ wait_until 5 is_free
 for wait in epoll edge poll accept; do
 	serve "four processes with $wait on two CPUs" 4 --cpus "0 1 0 1" --wait $wait
 done
+# More than the shim copies to the stack.
+COUNT=2600 serve "two processes with poll on 1,300 descriptors each" 2 --cpus "0 1" --wait poll
 serve "three threads on two CPUs" 0 --cpus "0 1 1" --threads
 
 # A group of the application's own, which arrives unseen, stays as it is.
