@@ -67,8 +67,6 @@ static uint32_t member_events(uint32_t events)
 {
 	uint32_t how = events & (EPOLLET | EPOLLONESHOT | EPOLLWAKEUP);
 
-	if (!(events & EPOLLIN))
-		return 0;
 	return EPOLLIN | how | (events & EPOLLONESHOT ? 0 : (uint32_t)EPOLLEXCLUSIVE);
 }
 
@@ -87,7 +85,8 @@ static void put_member(struct registration *reg, int epfd, const struct group *g
 
 	/* An entry with EPOLLEXCLUSIVE cannot be modified. */
 	control(epfd, EPOLL_CTL_DEL, fd, 0, mark);
-	if (events && !control(epfd, EPOLL_CTL_ADD, fd, events, mark))
+	slot_remove(&reg->added, slot);
+	if (!control(epfd, EPOLL_CTL_ADD, fd, events, mark))
 		slot_add(&reg->added, slot);
 }
 
@@ -131,21 +130,26 @@ void registration_settle(struct registration *reg, int epfd, struct group *group
 		     reg->events != reg->settled_events ||
 		     (reg->events & EPOLLONESHOT && !reg->fired);
 	struct mark door = {.kind = MARK_DOOR, .registration = registration_number(reg)};
+	bool changed = inherited;
 
 	/* The ledger says nothing before the members are really watched. */
 	reg->epoch = self_epoch();
 	for (unsigned s = 0; s < group->slot_count; s++) {
-		bool in = slot_in(&reg->added, s), wanted = slot_in(home, s);
+		bool in = slot_in(&reg->added, s);
+		bool wanted = slot_in(home, s) && reg->events & EPOLLIN;
 		if (wanted && (!in || renew))
 			put_member(reg, epfd, group, s);
 		else if (in && !wanted)
 			registration_take_out(reg, epfd, group, s);
+		changed |= in != slot_in(&reg->added, s);
 	}
 	if (!reg->has_door && group->door >= 0) {
 		control(epfd, EPOLL_CTL_ADD, group->door, EPOLLIN | EPOLLEXCLUSIVE, door);
 		reg->has_door = true;
 	}
-	tell_ledger(reg, group->ledger, inherited, now_ms);
+	/* Who does not arm it again is as one who does not come around: others serve. */
+	if (changed || registration_is_armed(reg))
+		tell_ledger(reg, group->ledger, inherited, now_ms);
 	reg->settled_events = reg->events;
 	reg->settled_data = reg->data;
 }

@@ -42,6 +42,12 @@ unsigned registration_number(const struct registration *reg);
 struct registration *registration_new(int fd, int listener, const struct epoll_event *event);
 /* EPOLL_CTL_ADD or MOD of one that is known. */
 void registration_update(struct registration *reg, const struct epoll_event *event);
+/* Whether the application wants to hear of connections: not where it took EPOLLIN away, nor before
+ * it armed an EPOLLONESHOT that has fired. */
+static inline bool registration_is_armed(const struct registration *reg)
+{
+	return reg->present && reg->events & EPOLLIN && !(reg->events & EPOLLONESHOT && reg->fired);
+}
 /* Whether settle would have something to do. */
 bool registration_is_changed(const struct registration *reg);
 

@@ -5,6 +5,7 @@
 #include "shim/group/mark.h"
 #include "shim/group/ready.h"
 #include "shim/group/watch_state.h"
+#include "shim/kernel/log.h"
 #include "shim/kernel/sys.h"
 #include "shim/learn/teach.h"
 #include "shim/process/fd_table.h"
@@ -149,7 +150,9 @@ static void settle(struct watch *watch, struct registration *reg, const cpu_set_
 		home = home_of(group, mask);
 	group_follow_nics(group);
 	registration_settle(reg, watch->epfd, group, &home, now);
-	reg->draining = registration_look(reg, group, now);
+	/* Who does not want connections at present leaves looking for them to the others. */
+	if (registration_is_armed(reg))
+		reg->draining = registration_look(reg, group, now);
 	if (!slots_empty(&reg->draining))
 		watch->draining = 1;
 	/* A suspect is looked at again sooner. */
@@ -184,7 +187,10 @@ static void remove_gone(struct watch *watch, uint64_t now)
 			continue;
 		}
 		*link = next;
+		bool watched = reg->claim.watch >= 0;
 		registration_end(reg, watch->epfd, listener_group(reg->listener));
+		if (watched)
+			group_publish_if_changed(listener_group(reg->listener));
 	}
 }
 
@@ -215,6 +221,19 @@ void watch_has_news(struct watch *watch)
 	watch->next_ms = 0;
 }
 
+static void take_over(struct watch *watch)
+{
+	if (++watch->takeovers == TAKEOVERS_MAX)
+		log_once(LOG_LEVEL_INFO, "several threads take turns to wait on one epoll "
+					 "instance: its listeners are steered to none of them");
+}
+
+/* A thread that was not the last to wait here; where they take turns that says nothing any more. */
+static bool is_other_thread(const struct watch *watch)
+{
+	return watch->takeovers < TAKEOVERS_MAX && watch->tid != self_tid();
+}
+
 /* What is not on the hot path: changed registrations, a changed affinity, the look at others. */
 static void maintain(struct watch *watch, uint64_t now)
 {
@@ -229,7 +248,7 @@ static void maintain(struct watch *watch, uint64_t now)
 	self_lock(&guard);
 	if (watch->tid != tid) {
 		if (watch->tid && watch->takeovers < TAKEOVERS_MAX)
-			watch->takeovers++;
+			take_over(watch);
 		watch->tid = tid;
 	}
 	watch->dirty = watch->draining = 0;
@@ -261,7 +280,7 @@ static bool is_changed(struct watch *watch)
 static void say_moved(struct watch *watch, uint64_t now)
 {
 	for (const struct registration *reg = watch->first; reg; reg = reg->next)
-		if (reg->claim.watch >= 0)
+		if (reg->claim.watch >= 0 && registration_is_armed(reg))
 			ledger_moved(listener_group(reg->listener)->ledger, reg->claim, now);
 	watch->said_ms = now;
 }
@@ -273,7 +292,7 @@ bool watch_begin(struct watch *watch, uint64_t now)
 	if (watch->dirty && is_changed(watch))
 		watch->next_ms = 0;
 	teach_study(now);
-	if (now >= watch->next_ms || watch->tid != self_tid() || machine_has_learned(now))
+	if (now >= watch->next_ms || is_other_thread(watch) || machine_has_learned(now))
 		maintain(watch, now);
 	else if (now != watch->said_ms)
 		say_moved(watch, now);

@@ -34,7 +34,12 @@ static bool translate(struct watch *watch, const struct epoll_event *events, int
 		door_answer(group);
 		return false;
 	}
-	if (!(event->events & EPOLLIN) || !registration_arm(reg, watch->epfd)) {
+	/* Its listening ended: it is to be taken out, or would report that all the time. */
+	if (!(event->events & EPOLLIN)) {
+		watch->next_ms = 0;
+		return false;
+	}
+	if (!registration_arm(reg, watch->epfd)) {
 		watch->dirty = 1;
 		return false;
 	}
@@ -104,7 +109,8 @@ static int drain(struct watch *watch, struct epoll_event *events, int count, int
 	bool left = false;
 
 	for (struct registration *reg = watch->first; reg; reg = reg->next) {
-		if (!reg->present || slots_empty(&reg->draining) || !drain_one(reg))
+		if (!registration_is_armed(reg) || slots_empty(&reg->draining) || !drain_one(reg) ||
+		    !registration_arm(reg, watch->epfd))
 			continue;
 		left = true;
 		if (count < max)

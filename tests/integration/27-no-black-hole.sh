@@ -65,11 +65,13 @@ for wait in epoll edge poll accept; do
 	serve_down
 done
 
-serve_up "0 1" --leave-after 150
-served_in_time "one worker will stop watching"
-served_in_time "one worker stops watching meanwhile"
-served_in_time "one worker has stopped watching"
-serve_down
+# It takes the listener out of its instance, or leaves it there without events, or never arms it again.
+for way in "--wait epoll" "--wait edge" "--wait epoll --disarm" "--wait edge --disarm" "--wait oneshot"; do
+	serve_up "0 1" --leave-after 30 $way
+	served_in_time "$way: one worker stops watching"
+	served_in_time "$way: one worker has stopped watching"
+	serve_down
+done
 
 serve_up "1"
 served_in_time "fewer workers than queues"

@@ -31,6 +31,7 @@ static struct {
 	int port, family;
 	int workers, cpu[WORKERS_MAX];
 	int leave_after; /* connections after which the first worker stops watching the listener */
+	bool disarm;     /* which it then leaves in its instance, without events */
 } opt = {.wait = "epoll", .passed = -1, .family = AF_INET};
 
 static int listener[WORKERS_MAX];
@@ -126,6 +127,15 @@ static void epoll_add(int ep, int fd, uint32_t events)
 		die("epoll_ctl");
 }
 
+static void leave(int ep, int from)
+{
+	struct epoll_event nothing = {.events = 0, .data.fd = from};
+
+	if (!strcmp(opt.wait, "oneshot"))
+		return; /* it just does not arm it again */
+	epoll_ctl(ep, opt.disarm ? EPOLL_CTL_MOD : EPOLL_CTL_DEL, from, &nothing);
+}
+
 static void serve_epoll(int from, bool leaves)
 {
 	int ep = epoll_create1(EPOLL_CLOEXEC);
@@ -151,10 +161,11 @@ static void serve_epoll(int from, bool leaves)
 					break;
 				epoll_add(ep, accepted, EPOLLIN);
 				if (leaves && ++taken == opt.leave_after)
-					epoll_ctl(ep, EPOLL_CTL_DEL, from, NULL);
+					leave(ep, from);
 			} while (edge);
+			bool left = leaves && taken >= opt.leave_after;
 			struct epoll_event again = {.events = how, .data.fd = from};
-			if (oneshot && epoll_ctl(ep, EPOLL_CTL_MOD, from, &again))
+			if (oneshot && !left && epoll_ctl(ep, EPOLL_CTL_MOD, from, &again))
 				die("epoll_ctl MOD");
 		}
 	}
@@ -257,6 +268,7 @@ static void parse(int argc, char **argv)
 		{"ipv6", no_argument, NULL, '6'},
 		{"cpus", required_argument, NULL, 'c'},
 		{"leave-after", required_argument, NULL, 'l'},
+		{"disarm", no_argument, NULL, 'd'},
 		{NULL, 0, NULL, 0},
 	};
 	int option;
@@ -284,6 +296,9 @@ static void parse(int argc, char **argv)
 		case 'l':
 			opt.leave_after = atoi(optarg);
 			break;
+		case 'd':
+			opt.disarm = true;
+			break;
 		case 'c':
 			for (char *cpu = strtok(optarg, " ,"); cpu; cpu = strtok(NULL, " ,"))
 				if (opt.workers < WORKERS_MAX)
@@ -294,9 +309,9 @@ static void parse(int argc, char **argv)
 		}
 	}
 	if (!opt.port || !opt.workers) {
-		fprintf(stderr,
-			"serve --port N --cpus LIST [--wait epoll|edge|oneshot|poll|select|"
-			"accept] [--threads] [--own] [--passed FD] [--ipv6] [--leave-after N]\n");
+		fprintf(stderr, "serve --port N --cpus LIST [--wait epoll|edge|oneshot|poll|select|"
+				"accept] [--threads] [--own] [--passed FD] [--ipv6] [--leave-after "
+				"N [--disarm]]\n");
 		exit(2);
 	}
 }
