@@ -89,21 +89,37 @@ static bool is_gone(uint64_t owner)
 	return sys(SYS_tgkill, (int)(owner >> 32), (int)owner, 0) == -ESRCH;
 }
 
+/* Asking the kernel of each would make a connection of every new thread wait: a few a thread, each
+ * thread the next ones. */
+#define ASKED_MAX 8
+
+static struct stat_block *take_over(struct stat_memory *memory, uint64_t self)
+{
+	static _Atomic uint32_t asked;
+
+	for (int i = 0; i < ASKED_MAX; i++) {
+		struct stat_block *block = &memory->block[asked++ % STAT_BLOCKS_MAX];
+		uint64_t owner = block->owner;
+
+		if (is_gone(owner) && atomic_compare_exchange_strong(&block->owner, &owner, self))
+			return block;
+	}
+	return NULL;
+}
+
 static struct stat_block *claim_block(struct stat_memory *memory)
 {
 	uint64_t self = (uint64_t)self_pid() << 32 | (uint32_t)self_tid();
 
-	for (int pass = 0; pass < 2; pass++) {
-		for (int i = 0; i < STAT_BLOCKS_MAX; i++) {
-			struct stat_block *block = &memory->block[i];
-			uint64_t owner = block->owner;
-			/* A program before us in this thread has ended. */
-			if (pass ? is_gone(owner) : !owner || owner == self)
-				if (atomic_compare_exchange_strong(&block->owner, &owner, self))
-					return block;
-		}
+	for (int i = 0; i < STAT_BLOCKS_MAX; i++) {
+		struct stat_block *block = &memory->block[i];
+		uint64_t owner = block->owner;
+		/* Else a program before us in this thread has ended. */
+		if (!owner || owner == self)
+			if (atomic_compare_exchange_strong(&block->owner, &owner, self))
+				return block;
 	}
-	return NULL;
+	return take_over(memory, self);
 }
 
 void stat_add_slowly(enum stat_counter counter, uint64_t count)
