@@ -73,10 +73,11 @@ void stat_set_nics(const struct nic_set *nics, const cpu_set_t *online);
 void stat_listener(const struct socket_address *address, unsigned members, const char *how);
 
 /* Whether source ports are chosen, and for an interface, whether what is predicted comes true: of a
- * connection that was looked at, and in general. */
+ * connection that was looked at, and in general: the fingerprint of the arrival by which it does
+ * not, or 0. */
 void stat_outgoing(enum stat_outgoing state);
 void stat_predicted(uint32_t ifindex, bool right);
-void stat_trust(uint32_t ifindex, bool trusted);
+void stat_trust(uint32_t ifindex, uint64_t mistrusted);
 
 /* The packets of a connection of the calling thread were seen to arrive on that CPU, by that
  * interface; 0: not known. */

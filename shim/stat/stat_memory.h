@@ -11,7 +11,7 @@
 
 #define STAT_MEMORY_NAME "rssshim-stat"
 #define STAT_MAGIC       0x52535373u /* "RSSs" */
-#define STAT_ABI         2
+#define STAT_ABI         3
 
 #define STAT_BLOCKS_MAX    512
 #define STAT_LISTENERS_MAX 128
@@ -62,8 +62,10 @@ struct stat_column {
 struct stat_nic {
 	_Atomic uint32_t ifindex; /* 0: free */
 	char name[IF_NAMESIZE];
-	uint8_t gone, mistrusted; /* bool; mistrusted: predictions for it came out wrong */
-	uint8_t learned;          /* bool: where packets arrive was learned by watching */
+	uint8_t gone;        /* bool */
+	uint8_t learned;     /* bool: where packets arrive was learned by watching */
+	uint64_t mistrusted; /* fingerprint of the arrival by which predictions came out wrong; 0:
+				none */
 	uint8_t kind, spreads, spreads_not; /* enum nic_kind, bool, enum nic_reason */
 	uint8_t predictable[2], predictable_not[2];
 	uint16_t queues;

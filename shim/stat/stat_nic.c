@@ -19,7 +19,7 @@ static void forget(struct stat_memory *memory, unsigned slot)
 			for (int what = 0; what < STAT_OUTCOMES; what++)
 				memory->column[side][cpu].nic[slot][what] = 0;
 	memory->nic[slot].right = memory->nic[slot].wrong = 0;
-	memory->nic[slot].mistrusted = false;
+	memory->nic[slot].mistrusted = 0;
 }
 
 /* A free slot, or that of an interface that is gone. */
@@ -54,8 +54,24 @@ static unsigned claim(struct stat_memory *memory, uint32_t ifindex)
 	return first;
 }
 
+/* By now it may have been learned where packets arrive, or something else is reported. */
+static void judge(struct stat_nic *nic, const struct nic_view *view)
+{
+	if (!nic->mistrusted && !view->disproved)
+		return;
+	uint64_t now = arrival_fingerprint(&view->arrival);
+
+	if (view->learned)
+		nic->mistrusted = 0;
+	else if (view->disproved)
+		nic->mistrusted = now;
+	else if (nic->mistrusted != now)
+		nic->mistrusted = 0;
+}
+
 static void describe(struct stat_nic *nic, const struct nic_view *view)
 {
+	judge(nic, view);
 	memcpy(nic->name, view->name, sizeof(nic->name));
 	nic->kind = (uint8_t)view->kind;
 	nic->learned = view->learned;
@@ -113,11 +129,11 @@ void stat_predicted(uint32_t ifindex, bool right)
 					  1, memory_order_relaxed);
 }
 
-void stat_trust(uint32_t ifindex, bool trusted)
+void stat_trust(uint32_t ifindex, uint64_t mistrusted)
 {
 	struct stat_memory *memory = stat_shared;
 	unsigned slot = memory ? stat_nic_slot(memory, ifindex) : STAT_NO_NIC;
 
 	if (slot != STAT_NO_NIC)
-		memory->nic[slot].mistrusted = !trusted;
+		memory->nic[slot].mistrusted = mistrusted;
 }

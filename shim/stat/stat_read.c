@@ -22,7 +22,6 @@ static void check_nic(struct stat_nic *nic)
 {
 	stat_check_text(nic->name, sizeof(nic->name));
 	nic->gone = !!nic->gone;
-	nic->mistrusted = !!nic->mistrusted;
 	nic->learned = !!nic->learned;
 	nic->spreads = !!nic->spreads;
 	for (int family = 0; family < 2; family++)
