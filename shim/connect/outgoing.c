@@ -150,7 +150,11 @@ struct uplinks *outgoing_uplinks(uint64_t now_ms)
 	/* A vfork child must not leave its descriptors' numbers in its parent's memory. */
 	if (!runtime_nics() || self_is_borrowed())
 		return current;
-	self_lock(&guard);
+	/* What is known serves until somebody else is done. */
+	if (epoch != self_epoch())
+		self_lock(&guard);
+	else if (!self_trylock(&guard))
+		return current;
 	update(now_ms);
 	self_unlock(&guard);
 	return current;

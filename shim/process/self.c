@@ -98,6 +98,21 @@ void self_lock(struct self_guard *guard)
 	}
 }
 
+bool self_trylock(struct self_guard *guard)
+{
+	uint64_t all = ~UINT64_C(0);
+	int free = 0;
+
+	self_epoch();
+	if (self_page->locked)
+		return false;
+	sys(SYS_rt_sigprocmask, SIG_BLOCK, &all, &guard->signals, sizeof(all));
+	if (atomic_compare_exchange_strong(&self_page->locked, &free, 1))
+		return true;
+	sys(SYS_rt_sigprocmask, SIG_SETMASK, &guard->signals, NULL, sizeof(guard->signals));
+	return false;
+}
+
 void self_unlock(const struct self_guard *guard)
 {
 	self_page->locked = 0;

@@ -42,3 +42,5 @@ struct self_guard {
 };
 void self_lock(struct self_guard *guard);
 void self_unlock(const struct self_guard *guard);
+/* For what can be left to whoever has it, or to the next time. */
+bool self_trylock(struct self_guard *guard);
