@@ -68,12 +68,14 @@ static void collect(struct lessons *all, const struct nic_set *set, struct appli
 	}
 }
 
+/* As the application itself: what was disproved is what was reported then. */
 static void take(struct nic_view *view, const struct lesson *lesson)
 {
-	if (!lesson->any || !(view->learnable || (view->may_learn && lesson->disproved)))
-		return;
-	view->disproved = lesson->disproved;
-	nic_apply_learned(view, &lesson->learned);
+	if (view->may_learn && lesson->disproved &&
+	    lesson->disproved == arrival_fingerprint(&view->arrival))
+		nic_disprove(view);
+	if (lesson->any && view->learnable)
+		nic_apply_learned(view, &lesson->learned);
 }
 
 void lessons_take(struct nic_set *set, struct lessons *lessons)
@@ -115,7 +117,8 @@ bool lessons_arrival(const char *dev, const char *conf, struct arrival *out)
 
 		if (view && view->may_learn)
 			lessons_take(&known->nics, &lessons);
-		learned = view && view->learned;
+		learned = view && view->learned &&
+			  (view->predictable[FLOW_IPV4] || view->predictable[FLOW_IPV6]);
 		if (learned)
 			*out = view->arrival;
 	}

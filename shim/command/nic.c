@@ -46,6 +46,18 @@ unsigned table_is_equal(const struct rss_table *table)
 	return queues;
 }
 
+/* One that does not spread, or of which nobody knows yet. */
+static void print_line(const struct nic_view *view, const struct lesson_of *of)
+{
+	printf("%s: %s: ", view->name, nic_kind_name(view->kind));
+	if (of && view->learnable)
+		printf("watched by %s (pid %d), %u connections so far: IPv4: %s; IPv6: %s\n",
+		       of->program, (int)of->pid, of->lesson.seen,
+		       lesson_state(&of->lesson, FLOW_IPV4), lesson_state(&of->lesson, FLOW_IPV6));
+	else
+		printf("%s\n", nic_reason_text(view->spreads_not));
+}
+
 static void print_all(const struct nic_set *set, const struct softirqs *softirqs,
 		      const struct lessons *lessons)
 {
@@ -67,8 +79,9 @@ static void print_all(const struct nic_set *set, const struct softirqs *softirqs
 
 		if (view->kind == NIC_PHYSICAL || view->spreads)
 			continue;
-		printf("%s%s: %s: %s\n", first ? "" : "\n", view->name, nic_kind_name(view->kind),
-		       nic_reason_text(view->spreads_not));
+		if (!first)
+			putchar('\n');
+		print_line(view, lesson_find(lessons, view->ifindex));
 		first = true;
 	}
 	if (set->missed)

@@ -98,7 +98,7 @@ static void print_softirqs(const struct softirqs *softirqs)
 	json_close('}');
 }
 
-static void print_lesson(const struct lesson_of *of)
+static void print_lesson(const struct nic_view *view, const struct lesson_of *of)
 {
 	const struct lesson *lesson = &of->lesson;
 
@@ -109,7 +109,7 @@ static void print_lesson(const struct lesson_of *of)
 	json_number("connections", lesson->seen);
 	json_number("contradicted", lesson->contradicted);
 	json_number("forgotten", lesson->forgotten);
-	json_bool("disproved", lesson->disproved);
+	json_bool("disproved", view->disproved);
 	json_string("ipv4", lesson_state(lesson, FLOW_IPV4));
 	json_string("ipv6", lesson_state(lesson, FLOW_IPV6));
 	json_number("classes", lesson->learned.arrival.table.size);
@@ -159,7 +159,7 @@ static void print_view(const struct nic_set *set, const struct nic_view *view,
 	json_number("contexts", view->contexts);
 	json_string("cpus", cpu_set_text(&view->cpus, cpus, sizeof(cpus)));
 	if (lesson)
-		print_lesson(lesson);
+		print_lesson(view, lesson);
 	print_softirqs(softirqs);
 	print_origins(view);
 	json_close('}');

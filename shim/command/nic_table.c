@@ -245,7 +245,7 @@ static void print_lesson(const struct nic_view *view, const struct lesson_of *of
 	label("learned");
 	printf("%s, by %s (pid %d) from %u connections, %u against it%s\n", lesson_way(lesson),
 	       of->program, (int)of->pid, lesson->seen, lesson->contradicted,
-	       lesson->disproved ? "; what is reported proved wrong" : "");
+	       view->disproved ? "; what is reported proved wrong" : "");
 	label("");
 	printf("IPv4: %s; IPv6: %s\n", lesson_state(lesson, FLOW_IPV4),
 	       lesson_state(lesson, FLOW_IPV6));

@@ -98,12 +98,14 @@ static int take_port(const struct call *call, uint16_t port)
 static bool try_probe(const struct call *call, const struct way *way, int *result)
 {
 	const struct uplink *uplink = way->uplink;
+	enum flow_family family = flow_family(&way->flow);
 	int before = errno;
 
-	if (!uplink || !uplink->learns || call->bits & (SOCKET_PORT | SOCKET_RANGE | SOCKET_CALLED))
+	if (!uplink || !uplink->untold[family] ||
+	    call->bits & (SOCKET_PORT | SOCKET_RANGE | SOCKET_CALLED))
 		return false;
 	uint16_t port = teach_probe(uplink->ifindex, &way->flow, uplink->range.lo, uplink->range.hi,
-				    uplink->learned, clock_ms());
+				    uplink->predictable[family], clock_ms());
 	if (!port || local_port_reserved(&way->uplinks->local_ports, port) || take_port(call, port))
 		return false;
 	*result = call_real(call);
@@ -234,6 +236,6 @@ int connect_steered(int fd, const struct sockaddr *address, socklen_t length, ui
 	/* A call that waited for long: what it went by has given its room to something else. */
 	if (way.uplinks && way.uplinks->generation != generation)
 		way.uplink = NULL;
-	witness_connected(fd, way.uplinks, way.uplink, is_news(&way, became));
+	witness_connected(fd, &way, is_news(&way, became));
 	return result;
 }

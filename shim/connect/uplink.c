@@ -24,11 +24,13 @@ static void uplink_fill(struct uplink *out, const struct nic_view *view,
 	out->ifindex = view->ifindex;
 	out->may_learn = view->may_learn;
 	out->learns = view->learnable;
-	out->learned = view->learned;
+	out->learned = view->learned && (view->predictable[0] || view->predictable[1]);
 	out->cpus = view->cpus;
 	memcpy(&out->arrival, &view->arrival, sizeof(out->arrival));
-	for (enum flow_family family = 0; family < FLOW_FAMILIES; family++)
+	for (enum flow_family family = 0; family < FLOW_FAMILIES; family++) {
 		out->predictable[family] = view->predictable[family];
+		out->untold[family] = view->untold[family];
+	}
 	ports_init(&out->ports, &out->arrival);
 	port_range_init(&out->range, &out->ports, lo, hi);
 	out->range.fingerprint = local_ports_fingerprint(local);
@@ -66,7 +68,7 @@ void uplinks_fill(struct uplinks *out, const struct nic_set *nics, const struct 
 		const struct uplink *then = same_in(before, uplink);
 		if (then)
 			trust_copy(&uplink->trust, &then->trust);
-		else if (view->disproved && !view->learned)
+		else if (view->disproved && !uplink->learned)
 			trust_lose(&uplink->trust);
 		out->learns |= uplink->learns;
 		CPU_OR(&out->cpus, &out->cpus, &uplink->cpus);

@@ -13,9 +13,10 @@ struct uplink {
 	uint32_t ifindex;
 	bool predictable[FLOW_FAMILIES];
 	bool may_learn; /* should what is reported prove wrong */
-	bool learns;    /* where its flows arrive is to be told, see learn/teach.h */
-	bool learned;   /* the arrival comes of that */
-	cpu_set_t cpus; /* that receive */
+	bool learns;    /* where its flows arrive is to be told, see learn/teach.h ... */
+	bool untold[FLOW_FAMILIES]; /* ... for nothing is known otherwise of these */
+	bool learned;               /* the arrival comes of that */
+	cpu_set_t cpus;             /* that receive */
 	struct arrival arrival;
 	struct ports ports;
 	struct port_range range;

@@ -27,7 +27,8 @@ static __thread struct {
 static void say(const struct uplink *uplink, enum trust_event event)
 {
 	if (event != TRUST_SAME)
-		stat_trust(uplink->ifindex, event == TRUST_REGAINED);
+		stat_trust(uplink->ifindex,
+			   event == TRUST_LOST ? arrival_fingerprint(&uplink->arrival) : 0);
 	if (event == TRUST_LOST)
 		log_warn("%s: connections do not arrive on the CPU that its hash key, table and "
 			 "queues say: source ports are not chosen on it until they do%s (see "
@@ -112,31 +113,36 @@ static bool is_predictable(const struct uplink *uplink)
 }
 
 /* Every how many connections one is to be looked at. */
-static unsigned interval(const struct uplink *uplink)
+static unsigned interval(const struct way *way)
 {
+	const struct uplink *uplink = way->uplink;
+
 	if (!runtime_on())
 		return 1;
 	unsigned trusting = uplink && !uplink->learned && is_predictable(uplink)
 				    ? trust_interval(&uplink->trust)
 				    : STAT_LOOK_EVERY;
-	unsigned teaching = uplink && uplink->learns ? teach_interval(uplink->ifindex) : trusting;
-	return teaching < trusting ? teaching : trusting;
+	enum flow_family family = flow_family(&way->flow);
+	if (!uplink || !(uplink->untold[family] || uplink->learned))
+		return trusting;
+	unsigned teaching = teach_interval(uplink->ifindex, family);
+	return teaching && teaching < trusting ? teaching : trusting;
 }
 
-void witness_connected(int fd, const struct uplinks *uplinks, const struct uplink *uplink,
-		       bool news)
+void witness_connected(int fd, const struct way *way, bool news)
 {
+	const struct uplink *uplink = way->uplink;
 	int before = errno;
 
 	look_at_last();
 	struct fd_word word = fd_get(fd);
 	uint32_t bits = (word.value & (SOCKET_APPLICATION | SOCKET_HELD)) | SOCKET_CALLED;
-	if (++mine.connects >= interval(uplink) || news) {
+	if (++mine.connects >= interval(way) || news) {
 		mine.connects = 0;
 		bits |= SOCKET_WATCHED;
 		if (uplink)
-			bits |= (uint32_t)(uplink - uplinks->uplink) << UPLINK_SHIFT |
-				uplinks->generation << GENERATION_SHIFT;
+			bits |= (uint32_t)(uplink - way->uplinks->uplink) << UPLINK_SHIFT |
+				way->uplinks->generation << GENERATION_SHIFT;
 		else
 			bits |= UPLINK_NONE << UPLINK_SHIFT;
 		mine.fd = fd;

@@ -115,4 +115,10 @@ uint16_t learn_probe(const struct learn *l, const struct flow *flow, uint16_t lo
  * spanned has no hash there. */
 bool learn_arrival(struct arrival *a, const struct learn *ipv4, const struct learn *ipv6);
 
+/* Whether those bits of the ports that were seen to differ between flows of one kind have a part in
+ * it. Known before an arrival is where connections are only accepted: on one local port, so that
+ * what the other ports would do was never seen. */
+enum learn_ports { LEARN_PORTS_UNSURE, LEARN_PORTS_IDLE, LEARN_PORTS_MATTER };
+enum learn_ports learn_ports(const struct learn *l);
+
 const char *learn_refusal_text(enum learn_refusal refusal);

@@ -271,6 +271,24 @@ static bool family_fill(struct arrival *a, const struct learn *l)
 	return true;
 }
 
+enum learn_ports learn_ports(const struct learn *l)
+{
+	struct coordinates c;
+	struct learn_space space;
+
+	if (l->state != LEARN_KNOWN || !l->space.complete || !space_sure(&space, &l->space))
+		return LEARN_PORTS_UNSURE;
+	coordinates_find(&c, &space);
+	for (unsigned k = 0; k < c.count; k++) {
+		struct tuple function;
+
+		function_of_bit(&function, &space, c.bit[k]);
+		if (function.word[0] & l->port_bits)
+			return LEARN_PORTS_MATTER;
+	}
+	return LEARN_PORTS_IDLE;
+}
+
 bool learn_arrival(struct arrival *a, const struct learn *ipv4, const struct learn *ipv6)
 {
 	const struct learn *families[FLOW_FAMILIES] = {ipv4, ipv6};

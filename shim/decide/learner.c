@@ -100,58 +100,44 @@ bool learner_arrival(const struct learner *l, struct arrival *a)
 	}
 }
 
-enum learn_refusal learner_refusal(const struct learner *l, enum flow_family family)
+static void add_cpus(cpu_set_t *set, const int16_t *cpu, unsigned count)
 {
-	return l->family[family].refusal;
+	for (unsigned i = 0; i < count; i++)
+		if (cpu[i] >= 0 && cpu[i] < CPU_SETSIZE)
+			CPU_SET((unsigned)cpu[i], set);
 }
 
-/* Whether the bits of the index that tell CPUs apart depend on any of these bits of the ports. */
-static bool ports_matter(const struct arrival *a, enum flow_family family, uint32_t port_bits)
+static void conclude_linear(const struct learn *l, bool told, struct learned *out)
 {
-	const uint64_t(*row)[16] =
-		a->learned.nibble + (family == FLOW_IPV6 ? LINEAR_MAP_IPV4_ROWS : 0);
-	uint64_t any = 0;
+	enum learn_ports ports = learn_ports(l);
 
-	for (unsigned bit = 0; bit < 32; bit++)
-		if (port_bits >> bit & 1)
-			any |= row[bit / 4][1u << bit % 4];
-	return any & (a->queue_count - 1u);
-}
-
-static uint32_t cpus_seen(const struct learner *l)
-{
-	uint32_t cpus = l->table.arrival.queue_count;
-
-	for (unsigned f = 0; f < FLOW_FAMILIES; f++)
-		if (cpus < l->family[f].space.cpus)
-			cpus = l->family[f].space.cpus;
-	return cpus;
+	if (ports == LEARN_PORTS_IDLE) {
+		out->refused[l->family] = true;
+		out->refusal[l->family] = LEARN_NOT_BY_PORTS;
+	} else if (ports == LEARN_PORTS_MATTER) {
+		out->spread[l->family] = true;
+		out->known[l->family] = told && out->arrival.learned.known[l->family];
+		add_cpus(&out->receiving, l->space.cpu, l->space.cpus);
+	}
 }
 
 void learner_conclude(const struct learner *l, struct learned *out)
 {
-	bool any = false;
-
 	memset(out, 0, sizeof(*out));
 	out->way = l->way;
-	out->cpus = cpus_seen(l);
 	memcpy(out->key_name, l->key_name, sizeof(out->key_name));
 	bool told = learner_arrival(l, &out->arrival);
 	for (enum flow_family f = 0; f < FLOW_FAMILIES; f++) {
-		bool linear = told && l->way == LEARNER_LINEAR && out->arrival.learned.known[f];
-
-		out->known[f] = told && l->way != LEARNER_LINEAR;
 		out->refused[f] = l->family[f].state == LEARN_REFUSED;
 		out->refusal[f] = l->family[f].refusal;
-		if (linear && ports_matter(&out->arrival, f, l->family[f].port_bits)) {
-			out->known[f] = true;
-		} else if (linear) {
-			out->refused[f] = true;
-			out->refusal[f] = LEARN_NOT_BY_PORTS;
-		}
-		any |= out->known[f];
+		if (l->way == LEARNER_LINEAR)
+			conclude_linear(&l->family[f], told, out);
+		else
+			out->spread[f] = out->known[f] = told;
 	}
-	if (!any)
+	if (told && l->way != LEARNER_LINEAR)
+		add_cpus(&out->receiving, out->arrival.queue_cpu, out->arrival.queue_count);
+	if (!out->known[FLOW_IPV4] && !out->known[FLOW_IPV6])
 		memset(&out->arrival, 0, sizeof(out->arrival));
 	for (uint32_t i = 0; i < out->arrival.table.size; i++)
 		out->unknown += out->arrival.table.queue[i] >= out->arrival.queue_count;
@@ -169,11 +155,11 @@ static bool is_curious_of(const struct learn *l)
 	}
 }
 
-bool learner_is_curious(const struct learner *l)
+bool learner_is_curious(const struct learner *l, enum flow_family family)
 {
 	if (l->way == LEARNER_TABLE || l->way == LEARNER_GUESS)
 		return l->table.recent & LATELY || l->table.right + l->table.wrong < CURIOUS_FOR;
-	return is_curious_of(&l->family[FLOW_IPV4]) || is_curious_of(&l->family[FLOW_IPV6]);
+	return is_curious_of(&l->family[family]);
 }
 
 static bool arrival_is_sound(const struct arrival *a)

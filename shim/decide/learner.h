@@ -6,9 +6,10 @@
 #pragma once
 #include "shim/decide/learn.h"
 #include "shim/decide/learn_table.h"
+#include <sched.h>
 
 enum learner_way {
-	LEARNER_NOTHING, /* yet, or not to be learned: learner_refusal() */
+	LEARNER_NOTHING, /* yet, or not to be learned */
 	LEARNER_LINEAR,  /* key and table are not known, and need not be */
 	LEARNER_TABLE,   /* the reported key was right, the table was watched */
 	LEARNER_GUESS    /* a published key explains what is seen */
@@ -34,16 +35,14 @@ bool learner_observe(struct learner *l, const struct flow *flow, int cpu, int ow
 /* False when nothing is to be told. */
 bool learner_arrival(const struct learner *l, struct arrival *a);
 
-/* Why nothing is learned of a family. */
-enum learn_refusal learner_refusal(const struct learner *l, enum flow_family family);
-
 /* What watching has come to, to be published. */
 struct learned {
 	enum learner_way way;
-	bool known[FLOW_FAMILIES]; /* the arrival tells, and ports can be chosen by it */
+	bool spread[FLOW_FAMILIES]; /* flows are, by addresses and ports, over these: */
+	cpu_set_t receiving;
+	bool known[FLOW_FAMILIES]; /* ... and the arrival tells, so that ports can be chosen */
 	bool refused[FLOW_FAMILIES];
 	enum learn_refusal refusal[FLOW_FAMILIES];
-	uint32_t cpus;    /* seen */
 	uint32_t unknown; /* entries of the arrival's table that lead nowhere yet */
 	char key_name[24];
 	struct arrival arrival; /* nothing but zeroes where no family is known */
@@ -54,9 +53,9 @@ struct learned {
  */
 void learner_conclude(const struct learner *l, struct learned *out);
 
-/* Whether the next observations are worth having one by one: something is still to be learned, or
- * something was, or was contradicted, lately. */
-bool learner_is_curious(const struct learner *l);
+/* Whether the next observations of a family are worth having one by one: something is still to be
+ * learned, or something was, or was contradicted, lately. */
+bool learner_is_curious(const struct learner *l, enum flow_family family);
 
 /* Whether every number in it is one that the functions above can bear, whoever wrote it. */
 bool learner_is_sound(const struct learner *l);

@@ -226,7 +226,7 @@ void carry_in(const char *inherited, char *const *environment)
 		if (counters)
 			told |= take_memory(atoi(counters + 1), runtime_counts(), stat_inherit);
 		if (learned)
-			told |= take_memory(atoi(learned + 1), runtime_on(), teach_inherit);
+			told |= take_memory(atoi(learned + 1), runtime_counts(), teach_inherit);
 		told |= shared_memory_is_sealed(manifest);
 	}
 	if (number_of(environment, "LISTEN_PID") == self_pid())

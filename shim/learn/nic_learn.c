@@ -9,13 +9,14 @@ static bool is_disproved(const struct nic_view *view)
 	return disproved && disproved == arrival_fingerprint(&view->arrival);
 }
 
-void nic_learn(struct nic_view *view, struct learned *room)
+bool nic_learn(struct nic_view *view, struct learned *room)
 {
-	if (!view->learnable) {
-		if (!is_disproved(view))
-			return;
-		view->learnable = view->disproved = true;
-	}
-	if (teach_learned(view->ifindex, room))
-		nic_apply_learned(view, room);
+	if (is_disproved(view))
+		nic_disprove(view);
+	if (!view->learnable)
+		return true;
+	if (!teach_learned(view->ifindex, room))
+		return !teach_has_told(view->ifindex);
+	nic_apply_learned(view, room);
+	return true;
 }

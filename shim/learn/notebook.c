@@ -48,6 +48,27 @@ struct page *notebook_page(struct notebook *book, uint32_t ifindex)
 	return NULL;
 }
 
+static bool change_state(struct page *page, uint32_t from, uint32_t to)
+{
+	return atomic_compare_exchange_strong(&page->state, &from, to);
+}
+
+/* Whoever is at a desk of the interface before finds that it is not his any more. */
+static void clear(struct page *page)
+{
+	uint64_t claim = page->holder & CLAIM_MASK;
+
+	page->holder = (claim + 1) & CLAIM_MASK;
+	page->edition = 0;
+	page->first = page->read = page->written;
+	page->disproved = 0;
+	for (unsigned f = 0; f < FLOW_FAMILIES; f++)
+		page->interval[f] = 0;
+	page->seen = page->contradicted = page->forgotten = page->said = 0;
+	memset(page->name, 0, sizeof(page->name));
+	memset(&page->reported, 0, sizeof(page->reported));
+}
+
 struct page *notebook_begin(struct notebook *book, uint32_t ifindex, const char *name,
 			    const struct rss_hash *reported)
 {
@@ -56,18 +77,58 @@ struct page *notebook_begin(struct notebook *book, uint32_t ifindex, const char 
 	/* Of two that begin the same page at once, the one that is found first is used by both
 	 * from then on. */
 	for (unsigned i = 0; !page && i < NOTEBOOK_PAGES; i++) {
-		uint32_t none = PAGE_FREE;
+		struct page *next = &book->page[i];
 
-		if (!atomic_compare_exchange_strong(&book->page[i].state, &none, PAGE_CLAIMED))
+		if (change_state(next, PAGE_GONE, PAGE_CLAIMED))
+			clear(next);
+		else if (!change_state(next, PAGE_FREE, PAGE_CLAIMED))
 			continue;
-		page = &book->page[i];
+		page = next;
 		page->ifindex = ifindex;
 		strncpy(page->name, name, sizeof(page->name) - 1);
 		if (reported)
-			page->reported = *reported;
+			page_report(page, reported);
 		atomic_store_explicit(&page->state, PAGE_SET, memory_order_release);
 	}
 	return page;
+}
+
+bool notebook_has_room(const struct notebook *book)
+{
+	for (unsigned i = 0; i < NOTEBOOK_PAGES; i++)
+		if (book->page[i].state == PAGE_FREE || book->page[i].state == PAGE_GONE)
+			return true;
+	return false;
+}
+
+void notebook_keep(struct notebook *book, const uint32_t *ifindex, unsigned count)
+{
+	for (unsigned i = 0; i < NOTEBOOK_PAGES; i++) {
+		struct page *page = &book->page[i];
+		bool there = false;
+
+		if (page->state != PAGE_SET)
+			continue;
+		for (unsigned k = 0; k < count; k++)
+			there |= ifindex[k] == page->ifindex;
+		if (!there)
+			change_state(page, PAGE_SET, PAGE_GONE);
+	}
+}
+
+/* Read by others as it changes, at worst: a hash that is none explains nothing. */
+void page_report(struct page *page, const struct rss_hash *reported)
+{
+	page->reported = *reported;
+	atomic_fetch_add(&page->reports, 1);
+}
+
+uint64_t page_oldest(const struct page *page, uint64_t written)
+{
+	uint64_t first = page->first;
+	uint64_t kept = written > NOTEBOOK_NOTES ? written - NOTEBOOK_NOTES : 0;
+
+	return kept > first || first > written ? kept : first;
 }
 
 void page_note(struct page *page, const struct flow *flow, int cpu, int own_cpu)

@@ -17,11 +17,14 @@
 
 #define NOTEBOOK_NAME  "rssshim-learned"
 #define NOTEBOOK_MAGIC 0x5253536eu /* "RSSn" */
-#define NOTEBOOK_ABI   1
+#define NOTEBOOK_ABI   2
 #define NOTEBOOK_PAGES 8
 #define NOTEBOOK_NOTES 1024 /* a page */
 #define PAGE_PRINTS    4
 #define PAGE_DESKS     2
+
+#define HOLDER_SHIFT 16
+#define CLAIM_MASK   ((1u << HOLDER_SHIFT) - 1)
 
 struct note {
 	_Atomic uint32_t number; /* from 1, low bits; 0: being written */
@@ -36,29 +39,34 @@ struct print {
 
 /* What who studies has in hand. */
 struct desk {
-	uint64_t claim;    /* of whom it is: one of another claim begins anew */
-	uint64_t read;     /* notes */
-	uint32_t known_at; /* observations there were when something was known last */
+	uint64_t claim;                   /* of whom it is: one of another claim begins anew */
+	uint64_t read;                    /* notes */
+	uint32_t reports;                 /* of the page, as the learner has them */
+	uint32_t known_at[FLOW_FAMILIES]; /* observations there were when it was known last */
 	struct learner learner;
 	struct learned learned; /* for the next print */
 };
 
-enum page_state { PAGE_FREE, PAGE_CLAIMED, PAGE_SET };
+/* PAGE_GONE: of an interface that is; for the next one. */
+enum page_state { PAGE_FREE, PAGE_CLAIMED, PAGE_SET, PAGE_GONE };
 
 struct page {
 	_Atomic uint32_t state;
 	uint32_t ifindex;
 	char name[IF_NAMESIZE];
 	struct rss_hash reported;
+	_Atomic uint32_t reports; /* raised when that is another one */
 	_Atomic uint64_t
 		disproved; /* fingerprint of a reported arrival that proved wrong; 0: none */
-	_Atomic uint32_t interval; /* one arrival in so many is worth a note; 0: each */
-	_Atomic uint32_t edition;  /* prints so far: the last is at edition % PAGE_PRINTS */
+	_Atomic uint32_t
+		interval[FLOW_FAMILIES]; /* one arrival in so many is worth a note; 0: each */
+	_Atomic uint32_t edition;        /* prints so far: the last is at edition % PAGE_PRINTS */
 	_Atomic uint32_t seen, contradicted, forgotten;
 	_Atomic uint32_t said;    /* what the log was told last */
+	_Atomic uint64_t first;   /* note: those before are of an interface that is gone */
 	_Atomic uint64_t written; /* notes so far */
 	_Atomic uint64_t read;    /* ... and those gone through */
-	_Atomic uint64_t holder;  /* since when in ms << 16 | claim; since 0: nobody */
+	_Atomic uint64_t holder;  /* since when in ms << HOLDER_SHIFT | claim; since 0: nobody */
 	struct print print[PAGE_PRINTS];
 	struct note note[NOTEBOOK_NOTES];
 	struct desk desk[PAGE_DESKS];
@@ -66,7 +74,8 @@ struct page {
 
 struct notebook {
 	uint32_t magic, abi, size;
-	_Atomic uint32_t editions; /* of all pages: raised behind each */
+	_Atomic uint32_t editions;  /* of all pages: raised behind each */
+	_Atomic uint64_t waited_ms; /* when a thread that was about to wait looked for notes */
 	struct page page[NOTEBOOK_PAGES];
 };
 
@@ -83,8 +92,18 @@ struct page *notebook_page(struct notebook *book, uint32_t ifindex);
  * NULL where none. */
 struct page *notebook_begin(struct notebook *book, uint32_t ifindex, const char *name,
 			    const struct rss_hash *reported);
+/* Whether there is a page for one more. */
+bool notebook_has_room(const struct notebook *book);
+/* These are all the interfaces there are: the pages of others are for the next ones. */
+void notebook_keep(struct notebook *book, const uint32_t *ifindex, unsigned count);
+
+/* What it claims to use is another one by now. */
+void page_report(struct page *page, const struct rss_hash *reported);
 
 void page_note(struct page *page, const struct flow *flow, int cpu, int own_cpu);
+
+/* The oldest of so many written notes that is still there. */
+uint64_t page_oldest(const struct page *page, uint64_t written);
 
 /* Notes nobody has gone through yet. */
 static inline uint64_t page_unread(const struct page *page)

@@ -19,7 +19,6 @@ bool notebook_tell(const struct notebook *copy, unsigned number, struct lesson *
 	memcpy(out->name, page->name, sizeof(out->name));
 	stat_check_text(out->name, sizeof(out->name));
 	out->disproved = page->disproved;
-	out->curious = !page->interval;
 	out->seen = page->seen;
 	out->contradicted = page->contradicted;
 	out->forgotten = page->forgotten;
@@ -49,6 +48,8 @@ const char *lesson_state(const struct lesson *lesson, enum flow_family family)
 {
 	if (lesson->learned.known[family])
 		return "known";
+	if (lesson->learned.spread[family])
+		return "spread by CPU, source ports not known";
 	return lesson->learned.refused[family] ? learn_refusal_text(lesson->learned.refusal[family])
 					       : "not known";
 }

@@ -6,8 +6,7 @@
 struct lesson {
 	uint32_t ifindex;
 	char name[IF_NAMESIZE];
-	bool disproved; /* it is learned because what it reports proved wrong */
-	bool curious;   /* each connection is looked at */
+	uint64_t disproved; /* fingerprint of the reported arrival that proved wrong; 0: none */
 	uint32_t seen, contradicted, forgotten;
 	bool any; /* the rest is there */
 	struct learned learned;
@@ -22,5 +21,5 @@ bool notebook_is(const struct notebook *copy, size_t size);
 /* "linear rule", "table of a reported key", "table of a published key", "nothing yet". */
 const char *lesson_way(const struct lesson *lesson);
 
-/* Of a family: "known", "being learned", or why it cannot be. */
+/* Of a family: "known", "spread by CPU, ports not known", "not known", or why it cannot be. */
 const char *lesson_state(const struct lesson *lesson, enum flow_family family);

@@ -7,9 +7,6 @@
  * replaced. */
 #define GONE_MS 2000
 
-#define CLAIM_MASK  0xffffu
-#define CLAIM_SHIFT 16
-
 /* A note that is being written may be waited for until so many others were. */
 #define UNFINISHED_MAX 64
 
@@ -29,28 +26,46 @@ static struct hold hold_try(struct page *page, uint64_t now_ms)
 {
 	struct hold hold = {.page = page};
 	uint64_t was = atomic_load_explicit(&page->holder, memory_order_relaxed);
-	uint64_t since = was >> CLAIM_SHIFT, claim = was & CLAIM_MASK;
+	uint64_t since = was >> HOLDER_SHIFT, claim = was & CLAIM_MASK;
 
 	if (since) {
 		if (now_ms < since + GONE_MS)
 			return hold;
 		claim = (claim + 1) & CLAIM_MASK;
 	}
-	uint64_t word = (now_ms ? now_ms : 1) << CLAIM_SHIFT | claim;
+	uint64_t word = (now_ms ? now_ms : 1) << HOLDER_SHIFT | claim;
 	if (!atomic_compare_exchange_strong(&page->holder, &was, word))
 		return hold;
 	hold.word = word;
 	hold.desk = &page->desk[claim % PAGE_DESKS];
-	if (hold.desk->claim != claim + 1 || !learner_is_sound(&hold.desk->learner)) {
-		uint64_t written = page->written;
-
-		learner_init(&hold.desk->learner, &page->reported);
-		memset(&hold.desk->learned, 0, sizeof(hold.desk->learned));
-		hold.desk->known_at = 0;
-		hold.desk->read = written > NOTEBOOK_NOTES ? written - NOTEBOOK_NOTES : 0;
-		hold.desk->claim = claim + 1;
-	}
 	return hold;
+}
+
+static bool is_begun(const struct hold *hold)
+{
+	return hold->desk->claim == (hold->word & CLAIM_MASK) + 1 &&
+	       learner_is_sound(&hold->desk->learner);
+}
+
+/* What was reported may be written anew meanwhile. */
+static void take_report(const struct page *page, struct desk *desk)
+{
+	desk->reports = page->reports;
+	desk->learner.reported = page->reported;
+	if (desk->learner.reported.key_len > RSS_KEY_MAX)
+		desk->learner.reported.key_len = 0;
+}
+
+static void begin(const struct hold *hold)
+{
+	struct desk *desk = hold->desk;
+
+	learner_init(&desk->learner, NULL);
+	take_report(hold->page, desk);
+	memset(&desk->learned, 0, sizeof(desk->learned));
+	memset(desk->known_at, 0, sizeof(desk->known_at));
+	desk->read = page_oldest(hold->page, hold->page->written);
+	desk->claim = (hold->word & CLAIM_MASK) + 1;
 }
 
 static bool is_held(const struct hold *hold)
@@ -92,9 +107,10 @@ static bool go_through(struct page *page, struct desk *desk)
 	uint64_t written = atomic_load_explicit(&page->written, memory_order_acquire);
 	bool changed = false;
 	struct note note;
+	uint64_t oldest = page_oldest(page, written);
 
-	if (desk->read > written || written - desk->read > NOTEBOOK_NOTES)
-		desk->read = written > NOTEBOOK_NOTES ? written - NOTEBOOK_NOTES : 0;
+	if (desk->read > written || desk->read < oldest)
+		desk->read = oldest;
 	for (; desk->read < written; desk->read++) {
 		if (take(page, desk->read, &note)) {
 			if (is_family(note.flow.family))
@@ -113,28 +129,30 @@ static void set(_Atomic uint32_t *place, uint32_t value)
 		atomic_store_explicit(place, value, memory_order_relaxed);
 }
 
-static uint32_t observations_of(const struct desk *desk)
+static bool is_known(const struct learned *learned, unsigned family)
 {
-	return desk->learner.family[FLOW_IPV4].observations +
-	       desk->learner.family[FLOW_IPV6].observations;
+	return learned->known[family] || learned->spread[family];
 }
 
-static bool is_known(const struct desk *desk)
+static void tell(struct page *page, struct desk *desk)
 {
-	return desk->learned.known[FLOW_IPV4] || desk->learned.known[FLOW_IPV6];
-}
+	uint32_t seen = 0, contradicted = 0, forgotten = 0;
 
-static void tell(struct page *page, const struct desk *desk)
-{
-	const struct learn *a = &desk->learner.family[FLOW_IPV4];
-	const struct learn *b = &desk->learner.family[FLOW_IPV6];
+	for (enum flow_family f = 0; f < FLOW_FAMILIES; f++) {
+		const struct learn *l = &desk->learner.family[f];
 
-	set(&page->seen, observations_of(desk));
-	set(&page->contradicted, a->contradictions + b->contradictions);
-	set(&page->forgotten, a->forgotten + b->forgotten);
-	bool is_curious =
-		learner_is_curious(&desk->learner) && page->seen - desk->known_at < VAIN_MAX;
-	set(&page->interval, is_curious ? 0 : CALM_INTERVAL);
+		seen += l->observations;
+		contradicted += l->contradictions;
+		forgotten += l->forgotten;
+		if (is_known(&desk->learned, f))
+			desk->known_at[f] = l->observations;
+		bool curious = learner_is_curious(&desk->learner, f) &&
+			       l->observations - desk->known_at[f] < VAIN_MAX;
+		set(&page->interval[f], curious ? 0 : CALM_INTERVAL);
+	}
+	set(&page->seen, seen);
+	set(&page->contradicted, contradicted);
+	set(&page->forgotten, forgotten);
 	atomic_store_explicit(&page->read, desk->read, memory_order_relaxed);
 }
 
@@ -149,7 +167,7 @@ static void say(struct page *page, const struct learned *learned)
 	memcpy(name, page->name, sizeof(name));
 	name[sizeof(name) - 1] = '\0';
 	for (unsigned f = 0; f < FLOW_FAMILIES; f++) {
-		if (learned->known[f])
+		if (is_known(learned, f))
 			now = LEARNED;
 		else if (learned->refused[f] && now == NOTHING)
 			now = REFUSED + learned->refusal[f];
@@ -175,6 +193,10 @@ void study(struct notebook *book, struct page *page, uint64_t now_ms)
 
 	if (!hold.word)
 		return;
+	if (!is_begun(&hold))
+		begin(&hold);
+	else if (hold.desk->reports != page->reports)
+		take_report(page, hold.desk);
 	bool was_refused[FLOW_FAMILIES];
 
 	for (unsigned f = 0; f < FLOW_FAMILIES; f++)
@@ -185,8 +207,6 @@ void study(struct notebook *book, struct page *page, uint64_t now_ms)
 		changed |= was_refused[f] != (hold.desk->learner.family[f].state == LEARN_REFUSED);
 	if (changed)
 		learner_conclude(&hold.desk->learner, &hold.desk->learned);
-	if (is_known(hold.desk))
-		hold.desk->known_at = observations_of(hold.desk);
 	if (is_held(&hold)) {
 		tell(page, hold.desk);
 		if (changed) {
@@ -201,12 +221,13 @@ uint16_t study_probe(struct page *page, uint64_t now_ms, const struct flow *flow
 		     uint16_t hi, uint64_t random)
 {
 	struct hold hold = hold_try(page, now_ms);
+	uint16_t port = 0;
 
 	if (!hold.word)
 		return 0;
-	uint16_t port =
-		learn_probe(&hold.desk->learner.family[flow_family(flow)], flow, lo, hi, random);
-
+	if (is_begun(&hold))
+		port = learn_probe(&hold.desk->learner.family[flow_family(flow)], flow, lo, hi,
+				   random);
 	release(&hold);
 	return port;
 }

@@ -1,16 +1,21 @@
 #include "shim/learn/teach.h"
+#include "shim/decide/keyed_hash.h"
 #include "shim/kernel/clock.h"
 #include "shim/kernel/log.h"
+#include "shim/kernel/random.h"
 #include "shim/kernel/sys.h"
 #include "shim/learn/study.h"
-#include "shim/process/fd_table.h"
 #include "shim/process/own_fd.h"
 #include "shim/process/self.h"
 #include <fcntl.h>
 #include <stddef.h>
+#include <string.h>
 
-/* Who only connects never waits where we see it: it studies itself, so many notes at a time. */
+/* Where nobody waits where we see it, as in programs that only connect, those who tell study
+ * themselves, so many notes at a time. Who waits does so for a fraction of a second at a time. */
 #define UNREAD_MAX 16
+#define WAITS_MS   1000
+#define SAYS_MS    100
 
 static struct notebook *_Atomic notebook;
 static int descriptor = -1;
@@ -22,7 +27,7 @@ static struct notebook *book(void)
 
 void teach_inherit(int fd)
 {
-	if (fd < 0 || !fd_set_word(fd, FD_OURS, 0))
+	if (fd < 0 || !own_fd_mark(fd))
 		return;
 	sys(SYS_fcntl, fd, F_SETFD, FD_CLOEXEC);
 	descriptor = fd;
@@ -58,6 +63,11 @@ void teach_start(void)
 	notebook = made;
 }
 
+bool teach_is_there(void)
+{
+	return book();
+}
+
 int teach_descriptor(void)
 {
 	return descriptor;
@@ -80,6 +90,13 @@ bool teach_learned(uint32_t ifindex, struct learned *out)
 	const struct page *page = page_of(ifindex);
 
 	return page && page_read(page, out);
+}
+
+bool teach_has_told(uint32_t ifindex)
+{
+	const struct page *page = page_of(ifindex);
+
+	return page && page->edition;
 }
 
 uint64_t teach_disproved(uint32_t ifindex)
@@ -105,26 +122,49 @@ void teach_disprove(uint32_t ifindex, const char *name, const struct arrival *re
 
 	if (!page)
 		return;
+	page_report(page, &reported->hash);
 	page->disproved = arrival_fingerprint(reported);
 	atomic_fetch_add(&book()->editions, 1);
 }
 
-unsigned teach_interval(uint32_t ifindex)
+unsigned teach_interval(uint32_t ifindex, enum flow_family family)
 {
 	const struct page *page = page_of(ifindex);
-	unsigned interval = page ? page->interval : 0;
 
-	return interval ? interval : 1;
+	if (!page)
+		return book() && notebook_has_room(book());
+	return page->interval[family] ? page->interval[family] : 1;
 }
 
 bool teach_is_curious(void)
 {
 	const struct notebook *b = book();
+	bool any = false;
 
-	for (unsigned i = 0; b && i < NOTEBOOK_PAGES && b->page[i].state == PAGE_SET; i++)
-		if (!b->page[i].interval)
+	for (unsigned i = 0; b && i < NOTEBOOK_PAGES; i++) {
+		const struct page *page = &b->page[i];
+		uint32_t state = atomic_load_explicit(&page->state, memory_order_relaxed);
+
+		if (state == PAGE_FREE)
+			break;
+		if (state != PAGE_SET)
+			continue;
+		if (!page->interval[FLOW_IPV4] || !page->interval[FLOW_IPV6])
 			return true;
-	return b && b->page[0].state != PAGE_SET;
+		any = true;
+	}
+	return b && !any;
+}
+
+void teach_keep(const uint32_t *ifindex, unsigned count)
+{
+	if (book())
+		notebook_keep(book(), ifindex, count);
+}
+
+static bool nobody_waits(const struct notebook *b, uint64_t now_ms)
+{
+	return (int64_t)(now_ms - b->waited_ms) > WAITS_MS;
 }
 
 void teach(uint32_t ifindex, const char *name, const struct rss_hash *reported,
@@ -135,35 +175,60 @@ void teach(uint32_t ifindex, const char *name, const struct rss_hash *reported,
 	if (!page)
 		return;
 	page_note(page, flow, cpu, own_cpu);
-	if (page_unread(page) >= UNREAD_MAX)
-		study(book(), page, clock_ms());
+	if (page_unread(page) < UNREAD_MAX)
+		return;
+	uint64_t now_ms = clock_ms();
+	if (nobody_waits(book(), now_ms))
+		study(book(), page, now_ms);
 }
 
 void teach_study(uint64_t now_ms)
 {
 	struct notebook *b = book();
 
-	for (unsigned i = 0; b && i < NOTEBOOK_PAGES; i++) {
+	if (!b)
+		return;
+	if (now_ms - b->waited_ms > SAYS_MS)
+		b->waited_ms = now_ms;
+	for (unsigned i = 0; i < NOTEBOOK_PAGES; i++) {
 		struct page *page = &b->page[i];
 
-		if (page->state != PAGE_SET)
+		if (page->state == PAGE_FREE)
 			return;
-		if (page_unread(page))
+		if (page->state == PAGE_SET && page_unread(page))
 			study(b, page, now_ms);
 	}
+}
+
+/* Nobody is to know which port comes next, nor are the processes of one fork to probe the same. */
+static uint64_t random_next(void)
+{
+	static _Atomic uint64_t secret[2], drawn;
+	static _Atomic uint32_t epoch;
+
+	if (epoch != self_epoch()) {
+		uint64_t fresh[2];
+		uint8_t bytes[RANDOM_SECRET];
+
+		_Static_assert(sizeof(fresh) == sizeof(bytes), "two words");
+		random_secret(bytes);
+		memcpy(fresh, bytes, sizeof(fresh));
+		secret[0] = fresh[0];
+		secret[1] = fresh[1];
+		epoch = self_epoch();
+	}
+	const uint64_t key[2] = {secret[0], secret[1]};
+	uint64_t number = atomic_fetch_add_explicit(&drawn, 1, memory_order_relaxed);
+	return keyed_hash(key, &number, 1);
 }
 
 uint16_t teach_probe(uint32_t ifindex, const struct flow *flow, uint16_t lo, uint16_t hi,
 		     bool learned, uint64_t now_ms)
 {
-	static __thread uint64_t random;
-	struct page *page = page_of(ifindex);
-
-	/* Threads, and processes of one fork, must not probe the same ports. */
-	random = (random ^ (uint64_t)self_tid() << 32 ^ now_ms) * 6364136223846793005u +
-		 1442695040888963407u;
-	if (page && page->interval)
+	if (teach_interval(ifindex, flow_family(flow)) != 1)
 		return 0;
+	struct page *page = page_of(ifindex);
+	uint64_t random = random_next();
 	uint16_t port = page ? study_probe(page, now_ms, flow, lo, hi, random) : 0;
 	return port || learned ? port : (uint16_t)(lo + ((random >> 32) * (hi - lo + 1u) >> 32));
 }

@@ -7,6 +7,9 @@
  * inheritance. Where the kernel refuses nothing is learned. */
 void teach_start(void);
 
+/* Whether there is one. */
+bool teach_is_there(void);
+
 /* Its descriptor, which goes along over exec; -1 where there is none. */
 int teach_descriptor(void);
 /* It came over exec from the program before, which was the same: teach_start() goes on with it. The
@@ -16,17 +19,22 @@ void teach_inherit(int fd);
 /* Raised whenever something new was printed: 0 before. */
 uint32_t teach_edition(void);
 
-/* What was learned of an interface; false where nothing is. */
+/* What was learned of an interface; false where nothing is, or it cannot be read just now: then
+ * something was told of it all the same. */
 bool teach_learned(uint32_t ifindex, struct learned *out);
+bool teach_has_told(uint32_t ifindex);
 
 /* The fingerprint of what that interface reports and does not do, 0 where there is none. */
 uint64_t teach_disproved(uint32_t ifindex);
 void teach_disprove(uint32_t ifindex, const char *name, const struct arrival *reported);
 
-/* Of an interface that is learned: one arrival in so many is to be told of. Any arrival, at the
- * curious ones: some interface wants each. */
-unsigned teach_interval(uint32_t ifindex);
+/* Of an interface and family that are learned: one arrival in so many is to be told of; 0: none,
+ * for there is no room to write it down. Whether some interface and family wants each. */
+unsigned teach_interval(uint32_t ifindex, enum flow_family family);
 bool teach_is_curious(void);
+
+/* These are all the interfaces there are. */
+void teach_keep(const uint32_t *ifindex, unsigned count);
 
 /* A flow was seen to arrive on a CPU; own_cpu: where the thread runs that made the flow, or -1.
  * reported: as notebook_begin(). No system call. */

@@ -29,12 +29,17 @@ static bool is_learnable(enum nic_reason reason)
 
 void nic_judge_learnable(struct nic_view *view)
 {
-	view->learnable = false;
 	view->may_learn = view->kind != NIC_LOOPBACK && !view->settled;
-	if (!view->may_learn)
-		return;
 	for (int family = 0; family < FLOW_FAMILIES; family++)
-		view->learnable |= is_learnable(view->predictable_not[family]);
+		view->untold[family] =
+			view->may_learn && is_learnable(view->predictable_not[family]);
+	view->learnable = view->untold[FLOW_IPV4] || view->untold[FLOW_IPV6];
+}
+
+void nic_disprove(struct nic_view *view)
+{
+	view->disproved = view->learnable = true;
+	view->untold[FLOW_IPV4] = view->untold[FLOW_IPV6] = true;
 }
 
 bool nic_any_learnable(const struct nic_set *set)
@@ -45,31 +50,36 @@ bool nic_any_learnable(const struct nic_set *set)
 	return false;
 }
 
-static void find_cpus(struct nic_view *view)
+/* The arrival is one for both families. */
+static bool would_lose(const struct nic_view *view, const struct learned *learned)
 {
-	const struct arrival *arrival = &view->arrival;
-
-	CPU_ZERO(&view->cpus);
-	for (unsigned i = 0; i < arrival->queue_count; i++)
-		if (arrival->queue_cpu[i] >= 0 && arrival->queue_cpu[i] < CPU_SETSIZE)
-			CPU_SET((unsigned)arrival->queue_cpu[i], &view->cpus);
+	for (int family = 0; family < FLOW_FAMILIES; family++)
+		if (view->predictable[family] && !view->untold[family] && !learned->known[family])
+			return true;
+	return false;
 }
 
-void nic_apply_learned(struct nic_view *view, const struct learned *learned)
+static void take_arrival(struct nic_view *view, const struct arrival *arrival)
 {
 	static const enum nic_value watched[] = {VALUE_FUNCTION, VALUE_TABLE, VALUE_QUEUE_CPU,
 						 VALUE_QUEUES, VALUE_FIELDS};
 
-	if (!learned->known[FLOW_IPV4] && !learned->known[FLOW_IPV6])
-		return;
-	view->learned = true;
-	view->arrival = learned->arrival;
-	find_cpus(view);
-	view->multi_queue = CPU_COUNT(&view->cpus) > 1;
-	view->spreads = view->multi_queue;
-	view->spreads_not = view->spreads ? REASON_NONE : REASON_ONE_CPU;
+	view->arrival = *arrival;
 	for (unsigned i = 0; i < sizeof(watched) / sizeof(watched[0]); i++)
 		nic_known(view, watched[i], ORIGIN_WATCHED);
+}
+
+void nic_apply_learned(struct nic_view *view, const struct learned *learned)
+{
+	if (!(learned->spread[FLOW_IPV4] || learned->spread[FLOW_IPV6]) ||
+	    would_lose(view, learned))
+		return;
+	view->learned = true;
+	view->cpus = learned->receiving;
+	view->multi_queue = view->spreads = CPU_COUNT(&view->cpus) > 1;
+	view->spreads_not = view->spreads ? REASON_NONE : REASON_ONE_CPU;
+	if (learned->known[FLOW_IPV4] || learned->known[FLOW_IPV6])
+		take_arrival(view, &learned->arrival);
 	for (int family = 0; family < FLOW_FAMILIES; family++) {
 		view->predictable[family] = learned->known[family];
 		view->predictable_not[family] = learned->known[family] ? REASON_NONE : REASON_LEARN;

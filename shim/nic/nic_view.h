@@ -127,9 +127,11 @@ struct nic_view {
 	bool learn;        /* policy: hash = learn */
 	bool settled;      /* policy: hash = toeplitz or none */
 	bool may_learn;    /* should nobody tell, or what is told prove wrong */
-	bool learnable;    /* nobody tells, but watching may */
+	bool untold[2];    /* of a family: nobody tells, but watching may */
+	bool learnable;    /* of any */
 	bool disproved;    /* what is reported was seen not to be so */
-	bool learned;      /* the arrival comes of watching */
+	bool learned;      /* what is said below comes of watching; where ports are predictable, so
+			      does the arrival */
 	uint32_t rules;    /* n-tuple rules that touch TCP */
 	uint32_t contexts; /* RSS contexts besides the default one */
 
@@ -160,8 +162,11 @@ int nic_scan(struct nic_set *out, const struct policy *policy, const struct nic_
 /* An interface that need not exist: `dev` as its [nic] section alone describes it. */
 void nic_scan_described(struct nic_set *out, const char *dev, const struct policy *policy);
 
-/* What watching has taught of an interface, or that what it reports was disproved, in place of what
- * nic_scan() found. */
+/* What the interface reports was seen not to be so: nothing is told of it. */
+void nic_disprove(struct nic_view *view);
+
+/* What watching has taught of an interface, in place of what nic_scan() found; not where that would
+ * take away what is told of a family. */
 struct learned;
 void nic_apply_learned(struct nic_view *view, const struct learned *learned);
 

@@ -90,6 +90,28 @@ static void begin(uint64_t now_ms)
 	epoch = self_epoch();
 }
 
+/* What was found, with what was learned; that as told before where it cannot be read just now. */
+static void learn(struct nic_view *view)
+{
+	if (nic_learn(view, &machine.learned))
+		return;
+	const struct nic_view *before = nic_by_index(machine.nics, view->ifindex);
+
+	if (before && before->learned)
+		*view = *before;
+}
+
+static void keep_pages(const struct nic_set *found)
+{
+	uint32_t ifindex[NIC_MAX];
+
+	if (found->missed)
+		return;
+	for (unsigned i = 0; i < found->count; i++)
+		ifindex[i] = found->view[i].ifindex;
+	teach_keep(ifindex, found->count);
+}
+
 static void tell(void)
 {
 	struct nic_set *next = &machine.told[machine.nics == &machine.told[0]];
@@ -99,8 +121,9 @@ static void tell(void)
 	next->missed = found->missed;
 	next->count = found->count;
 	memcpy(next->view, found->view, found->count * sizeof(found->view[0]));
+	keep_pages(found);
 	for (unsigned i = 0; i < next->count; i++)
-		nic_learn(&next->view[i], &machine.learned);
+		learn(&next->view[i]);
 	machine.nics = next;
 	machine.nics_version++;
 	stat_set_nics(next, &runtime_topology()->online);

@@ -63,8 +63,7 @@ void runtime_discover(void)
 						 .online = &topology.online,
 						 .program = program_invocation_short_name,
 						 .observe = runtime_state == RUNTIME_OBSERVE});
-		if (runtime_state == RUNTIME_ON)
-			teach_start();
+		teach_start();
 		discovered = 1;
 	}
 	self_unlock(&guard);

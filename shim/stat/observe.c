@@ -1,4 +1,5 @@
 #include "shim/stat/observe.h"
+#include "shim/connect/arrived.h"
 #include "shim/kernel/clock.h"
 #include "shim/kernel/socket.h"
 #include "shim/process/fd_table.h"
@@ -51,4 +52,5 @@ void observe_accepted(int fd, int accepted)
 	follow_machine();
 	stat_count(STAT_ACCEPT_UNSTEERED);
 	stat_arrived(STAT_ACCEPT, accepted, 0);
+	arrived(accepted);
 }

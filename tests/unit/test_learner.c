@@ -107,7 +107,7 @@ Test(learner, nothing_from_a_secret_key_and_three_cpus_or_from_chance)
 		run(1000, false);
 		cr_assert_eq(learner.way, LEARNER_NOTHING);
 		cr_assert_not(is_published);
-		cr_assert_eq(learner_refusal(&learner, FLOW_IPV4), LEARN_NOT_AFFINE);
+		cr_assert_eq(learner.family[FLOW_IPV4].refusal, LEARN_NOT_AFFINE);
 		begin(&nic.hash);
 		run(1000, true);
 		cr_assert_eq(learner.way, LEARNER_NOTHING);
@@ -167,18 +167,53 @@ Test(learner, conclusions)
 	learner_conclude(&learner, &learned);
 	cr_expect_eq(learned.way, LEARNER_NOTHING);
 	cr_expect_not(learned.known[FLOW_IPV4]);
-	cr_expect_not(learner_is_curious(&learner), "of what nobody has seen yet");
+	cr_expect_not(learner_is_curious(&learner, FLOW_IPV4), "of what nobody has seen yet");
 	run(20, false);
-	cr_expect(learner_is_curious(&learner));
+	cr_expect(learner_is_curious(&learner, FLOW_IPV4));
 	run(280, false);
 	learner_conclude(&learner, &learned);
 	cr_expect_eq(learned.way, LEARNER_LINEAR);
 	cr_expect(learned.known[FLOW_IPV4]);
 	cr_expect_not(learned.known[FLOW_IPV6]);
-	cr_expect_eq(learned.cpus, 4);
-	cr_expect_not(learner_is_curious(&learner));
+	cr_expect_eq(CPU_COUNT(&learned.receiving), 4);
+	cr_expect(learned.spread[FLOW_IPV4]);
+	cr_expect_not(learned.spread[FLOW_IPV6]);
+	cr_expect_not(learner_is_curious(&learner, FLOW_IPV4));
 	cr_expect(learner_is_sound(&learner));
 	cr_expect(learned_is_sound(&learned));
+}
+
+/* A server that only accepts, on one port: what other local ports would do is not known, but flows
+ * are spread, and over which CPUs. */
+Test(learner, a_server_that_only_accepts)
+{
+	for (unsigned round = 0; round < 60; round++) {
+		unsigned cpus = 2u << round % 4, family = round % 2;
+		struct flow to = random_flow(&state, family ? AF_INET6 : AF_INET);
+
+		nic_new(NULL, cpus);
+		begin(NULL);
+		for (unsigned i = 0; i < 100 + 20 * cpus; i++) {
+			struct flow flow = to;
+
+			flow.local_port = 8080;
+			flow.remote[3] = (uint8_t)random_below(&state, 4);
+			flow.remote_port = (uint16_t)(1024 + random_below(&state, 64000));
+			learner_observe(&learner, &flow, truth(&flow), -1);
+			if (i % 50)
+				continue;
+			learner_conclude(&learner, &learned);
+			for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++)
+				cr_assert(!CPU_ISSET(cpu, &learned.receiving) || cpu < cpus);
+		}
+		learner_conclude(&learner, &learned);
+		cr_assert(learned.spread[family], "round %u", round);
+		cr_assert_not(learned.spread[!family]);
+		cr_assert_not(learned.known[family]);
+		cr_assert_not(learned.refused[family]);
+		cr_assert_eq(CPU_COUNT(&learned.receiving), (int)cpus);
+		cr_assert_not(learner_is_curious(&learner, family), "round %u", round);
+	}
 }
 
 /* Clients of this host, each on a CPU of its own: a linear rule, but not a NIC's. */
@@ -196,6 +231,8 @@ Test(learner, a_rule_without_ports_is_not_believed)
 	cr_expect_eq(learner.way, LEARNER_LINEAR);
 	learner_conclude(&learner, &learned);
 	cr_expect_not(learned.known[FLOW_IPV4]);
+	cr_expect_not(learned.spread[FLOW_IPV4]);
+	cr_expect_eq(learned.refusal[FLOW_IPV4], LEARN_NOT_BY_PORTS);
 	cr_expect_eq(learned.arrival.table.size, 0);
 }
 
@@ -216,6 +253,7 @@ Test(learner, two_kinds_of_flows_are_no_rule)
 	}
 	learner_conclude(&learner, &learned);
 	cr_expect_not(learned.known[FLOW_IPV4]);
+	cr_expect_not(learned.spread[FLOW_IPV4]);
 }
 
 Test(learner, damage_is_seen)

@@ -486,6 +486,15 @@ Test(nic_judge, what_was_learned)
 	nic_apply_learned(view, &learned);
 	cr_expect_not(view->learned);
 	cr_expect_not(view->spreads);
+	learned.spread[FLOW_IPV6] = true;
+	CPU_SET(3, &learned.receiving);
+	CPU_SET(5, &learned.receiving);
+	nic_apply_learned(view, &learned);
+	cr_expect(view->learned);
+	cr_expect(view->spreads, "where connections are only accepted");
+	cr_expect_not(view->predictable[FLOW_IPV6]);
+	cr_expect_eq(view->predictable_not[FLOW_IPV6], REASON_LEARN);
+	cr_expect_neq(view->fact[VALUE_TABLE].origin, ORIGIN_WATCHED);
 	learned.known[FLOW_IPV6] = true;
 	learned.arrival.hash.function = HASH_LEARNED;
 	learned.arrival.queue_count = 2;
@@ -500,4 +509,45 @@ Test(nic_judge, what_was_learned)
 	cr_expect_not(view->predictable[FLOW_IPV4]);
 	cr_expect_eq(view->predictable_not[FLOW_IPV4], REASON_LEARN);
 	cr_expect_eq(view->fact[VALUE_TABLE].origin, ORIGIN_WATCHED);
+}
+
+/* What is told of one family is not given up for what was learned of the other. */
+Test(nic_judge, what_is_told_of_a_family_stays)
+{
+	static struct learned learned;
+	struct nic_view *view;
+
+	start();
+	view = physical("eth0");
+	view->arrival.hash.fields[FLOW_IPV6] = FIELDS_OTHER;
+	nic_judge(view);
+	cr_assert(view->predictable[FLOW_IPV4]);
+	cr_expect_not(view->untold[FLOW_IPV4]);
+	cr_expect(view->untold[FLOW_IPV6]);
+	cr_expect(view->learnable);
+	learned.spread[FLOW_IPV6] = learned.known[FLOW_IPV6] = true;
+	learned.arrival.hash.function = HASH_LEARNED;
+	CPU_SET(0, &learned.receiving);
+	CPU_SET(1, &learned.receiving);
+	nic_apply_learned(view, &learned);
+	cr_expect_not(view->learned);
+	cr_expect(view->predictable[FLOW_IPV4]);
+	cr_expect_eq(view->arrival.hash.function, HASH_TOEPLITZ);
+	learned.spread[FLOW_IPV4] = learned.known[FLOW_IPV4] = true;
+	nic_apply_learned(view, &learned);
+	cr_expect(view->learned);
+	cr_expect(view->predictable[FLOW_IPV4]);
+	cr_expect(view->predictable[FLOW_IPV6]);
+	cr_expect_eq(view->arrival.hash.function, HASH_LEARNED);
+
+	/* What proved wrong is told of neither. */
+	nic_judge(physical("eth1"));
+	view = &set.view[1];
+	cr_assert_not(view->learnable);
+	nic_disprove(view);
+	cr_expect(view->untold[FLOW_IPV4] && view->untold[FLOW_IPV6]);
+	learned.known[FLOW_IPV6] = false;
+	nic_apply_learned(view, &learned);
+	cr_expect(view->learned);
+	cr_expect_not(view->predictable[FLOW_IPV6]);
 }

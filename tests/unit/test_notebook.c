@@ -83,7 +83,7 @@ Test(notebook, what_is_noted_is_learned)
 	cr_expect_eq(page->seen, 200);
 	cr_expect_eq(predicted(), 100);
 	cr_expect_gt(book->editions, 0);
-	cr_expect_gt(page->interval, 1, "once known, few are looked at");
+	cr_expect_gt(page->interval[FLOW_IPV4], 1, "once known, few are looked at");
 }
 
 Test(notebook, pages_end)
@@ -95,6 +95,79 @@ Test(notebook, pages_end)
 	cr_expect_not_null(notebook_begin(book, NIC + 1, "eth", NULL));
 }
 
+/* An interface of before is gone: its page is for the next one, and what was on it is no lesson. */
+Test(notebook, pages_of_interfaces_that_are_gone)
+{
+	uint32_t there[NOTEBOOK_PAGES];
+
+	begin();
+	note(200);
+	study(book, page, now_ms);
+	cr_assert_eq(predicted(), 100);
+	for (unsigned i = 1; i < NOTEBOOK_PAGES; i++)
+		notebook_begin(book, NIC + i, "eth", NULL);
+	for (unsigned i = 0; i < NOTEBOOK_PAGES; i++)
+		there[i] = NIC + 1 + i;
+	cr_expect_not(notebook_has_room(book));
+	page->holder |= now_ms << HOLDER_SHIFT; /* whose holder is still at it */
+	note(30);
+	notebook_keep(book, there, NOTEBOOK_PAGES);
+	cr_expect(notebook_has_room(book));
+	cr_expect_null(notebook_page(book, NIC));
+	struct page *next = notebook_begin(book, NIC + NOTEBOOK_PAGES, "eth8", NULL);
+	cr_assert_eq(next, page);
+	cr_expect_str_eq(next->name, "eth8");
+	cr_expect_not(notebook_has_room(book));
+	cr_expect_not(page_read(page, &learned));
+	cr_expect_eq(page_unread(page), 0);
+	random_bytes(&state, nic.hash.key, 40);
+	note(150);
+	study(book, page, now_ms);
+	cr_expect_eq(page->seen, 150);
+	cr_expect_eq(page->contradicted, 0);
+	cr_expect_eq(predicted(), 100);
+}
+
+/* Another family that is seen once is no reason to look at each of this one. */
+Test(notebook, families_are_curious_apart)
+{
+	struct flow other = random_flow(&state, AF_INET6);
+
+	begin();
+	note(200);
+	page_note(page, &other, 1, -1);
+	study(book, page, now_ms);
+	cr_expect_gt(page->interval[FLOW_IPV4], 1);
+	cr_expect_eq(page->interval[FLOW_IPV6], 0);
+	for (unsigned i = 0; i < 5000; i++) {
+		other.remote_port = (uint16_t)random_below(&state, 65536);
+		page_note(page, &other, (int)random_below(&state, 4), -1);
+		if (i % 500 == 499)
+			study(book, page, now_ms);
+	}
+	cr_expect_gt(page->interval[FLOW_IPV6], 1, "in vain");
+}
+
+/* What is reported changes: tried from then on. */
+Test(notebook, another_hash_is_reported)
+{
+	begin();
+	nic.table.size = 128;
+	for (unsigned i = 0; i < 128; i++) /* no rule: learned by its key alone */
+		nic.table.queue[i] = (uint16_t)(i % 3);
+	note(600);
+	study(book, page, now_ms);
+	cr_expect_eq(predicted(), 0);
+	page_report(page, &nic.hash);
+	for (unsigned i = 0; i < 10; i++) {
+		note(200);
+		study(book, page, now_ms);
+	}
+	cr_expect(page_read(page, &learned));
+	cr_expect_eq(learned.way, LEARNER_TABLE);
+	cr_expect_gt(predicted(), 90);
+}
+
 Test(notebook, a_change_makes_curious_and_is_learned_anew)
 {
 	begin();
@@ -104,7 +177,7 @@ Test(notebook, a_change_makes_curious_and_is_learned_anew)
 	random_bytes(&state, nic.hash.key, 40);
 	note(4);
 	study(book, page, now_ms);
-	cr_expect_eq(page->interval, 0);
+	cr_expect_eq(page->interval[FLOW_IPV4], 0);
 	note(200);
 	study(book, page, now_ms);
 	cr_expect_eq(predicted(), 100);
