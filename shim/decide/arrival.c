@@ -137,9 +137,17 @@ static bool same_hash(const struct rss_hash *a, const struct rss_hash *b)
 	       a->key_len == b->key_len && !memcmp(a->key, b->key, a->key_len);
 }
 
+static bool same_map(const struct arrival *a, const struct arrival *b)
+{
+	return a->hash.function != HASH_LEARNED ||
+	       (!memcmp(a->learned.known, b->learned.known, sizeof(a->learned.known)) &&
+		!memcmp(a->learned.origin, b->learned.origin, sizeof(a->learned.origin)) &&
+		!memcmp(a->learned.nibble, b->learned.nibble, sizeof(a->learned.nibble)));
+}
+
 bool arrival_same(const struct arrival *a, const struct arrival *b)
 {
-	return same_hash(&a->hash, &b->hash) && a->table.size == b->table.size &&
+	return same_hash(&a->hash, &b->hash) && same_map(a, b) && a->table.size == b->table.size &&
 	       !memcmp(a->table.queue, b->table.queue, a->table.size * sizeof(uint16_t)) &&
 	       !memcmp(a->queue_cpu, b->queue_cpu, sizeof(a->queue_cpu)) &&
 	       a->rps.count == b->rps.count &&
