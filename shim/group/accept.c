@@ -167,6 +167,31 @@ static int left_ms(int timeout_ms, uint64_t start)
 	return left < 0 ? 0 : left < timeout_ms ? (int)left : timeout_ms;
 }
 
+/* Where the application's socket blocks, and another thread may be faster. */
+static int from_claimed(struct attempt *attempt)
+{
+	int result = -1;
+
+	errno = EAGAIN;
+	if (stand_in_claim(attempt->group, attempt->fd)) {
+		result = from_application(attempt);
+		stand_in_unclaim(attempt->group);
+	}
+	return result;
+}
+
+/* A thread that polled for several listeners and now accepts from one: what it was told of is
+ * there, or else the others are not to wake it, nor their connections to wait for it. */
+static int from_polled(struct attempt *attempt, unsigned watch)
+{
+	struct pollfd only = {.fd = attempt->fd};
+	int result = from_claimed(attempt);
+
+	if (is_empty(result))
+		watch_keep_private(watch, &only, 1);
+	return result;
+}
+
 /* A thread that blocks in accept() waits for its home's members and the application's socket at
  * once, which only an epoll instance of its own can do. */
 static int blocking(struct attempt *attempt)
@@ -182,6 +207,10 @@ static int blocking(struct attempt *attempt)
 		int number = stand_in_open(attempt->listener, attempt->fd);
 		if (number < 0)
 			return from_application_at_once(attempt);
+		int result;
+		if (watch_has_other((unsigned)number, attempt->fd) &&
+		    !is_empty(result = from_polled(attempt, (unsigned)number)))
+			return result;
 		int count = watch_wait((unsigned)number, &call);
 		if (count <= 0 && (listener_known(attempt->fd) != attempt->listener))
 			return attempt->real(attempt->fd, attempt->address, attempt->length,
@@ -195,12 +224,9 @@ static int blocking(struct attempt *attempt)
 			errno = count ? errno : EAGAIN;
 			return -1;
 		}
-		int result = from_ready(attempt);
-		/* Another thread may have been faster, and the application's socket would block. */
-		if (is_empty(result) && stand_in_claim(attempt->group, attempt->fd)) {
-			result = from_application(attempt);
-			stand_in_unclaim(attempt->group);
-		}
+		result = from_ready(attempt);
+		if (is_empty(result))
+			result = from_claimed(attempt);
 		if (!is_empty(result))
 			return result;
 	}

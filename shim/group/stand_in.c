@@ -28,8 +28,6 @@
 #define CLAIM_PAUSE_NS 50000
 /* A claim: the thread, below PID_MAX_LIMIT, and above it which of its claims. */
 #define CLAIM_SHIFT 22
-/* How long an answer to "is this thread pinned" holds. */
-#define PINNED_MS 200
 
 struct poll_room {
 	size_t bytes;
@@ -40,12 +38,10 @@ static __thread struct {
 	uint32_t epoch; /* process that opened it */
 	int epfd;
 	int watch;
-	uint32_t polls; /* process in which it waits by poll() */
-	uint64_t asked_ms;
-	cpu_set_t mask;
-	uint32_t claims, claim;    /* to accept(): how many there were, and the present one */
-	uint32_t foreign;          /* another thread's that was seen last, */
-	uint64_t foreign_since_ms; /* and since when */
+	uint32_t polls;                 /* process in which it waits by poll() */
+	uint32_t claims, claim;         /* to accept(): how many there were, and the present one */
+	uint32_t foreign;               /* another thread's that was seen last, */
+	uint64_t foreign_since_ms;      /* and since when */
 	struct poll_room *_Atomic room; /* NULL while it is used: a signal handler may poll, too */
 } instance;
 
@@ -152,21 +148,6 @@ static bool open_instance(void)
 	return true;
 }
 
-static bool is_home(const struct group *group)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	uint64_t ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-	if (!instance.asked_ms || ms - instance.asked_ms >= PINNED_MS) {
-		CPU_ZERO(&instance.mask);
-		sys(SYS_sched_getaffinity, 0, sizeof(instance.mask), &instance.mask);
-		instance.asked_ms = ms;
-	}
-	struct slot_set home = group_home(group, &instance.mask);
-	return !slots_empty(&home);
-}
-
 int stand_in_open(int listener, int fd)
 {
 	const struct group *group = listener_group(listener);
@@ -180,7 +161,7 @@ int stand_in_open(int listener, int fd)
 	/* Once it is there it stays, also where steering ended: connections may wait at members. */
 	if (instance.epoch == self_epoch() && watch_has((unsigned)instance.watch, fd, listener))
 		return instance.watch;
-	if (!group_is_steering(group) || !is_home(group) || self_is_borrowed() || !open_instance())
+	if (!group_is_steering(group) || self_is_borrowed() || !open_instance())
 		return -1;
 	self_lock(&guard);
 	bool added = watch_add_private((unsigned)instance.watch, fd, listener);

@@ -10,8 +10,9 @@
 void stand_in_start(void);
 
 /* Makes sure that the calling thread's instance holds the listener, under the application's number
- * fd. Returns the number of its watch, -1 where the thread has no home in the listener's group (the
- * plain call serves it as well) or the kernel refuses. */
+ * fd. Returns the number of its watch, -1 where the group is not steered (the plain call serves it
+ * as well) or the kernel refuses. Threads that are pinned nowhere wait that way, too: asleep in a
+ * plain accept() they would see no sibling die. */
 int stand_in_open(int listener, int fd);
 
 /* The wait function of a struct watch_call for the calling thread's instance. */

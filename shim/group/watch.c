@@ -517,6 +517,15 @@ bool watch_add_private(unsigned number, int fd, int listener)
 	return true;
 }
 
+bool watch_has_other(unsigned number, int fd)
+{
+	const struct registration *reg = watch_at(number)->first;
+
+	while (reg && (!reg->present || reg->fd == fd))
+		reg = reg->next;
+	return reg;
+}
+
 void watch_keep_private(unsigned number, const struct pollfd *fds, nfds_t count)
 {
 	struct watch *watch = watch_at(number);

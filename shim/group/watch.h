@@ -74,6 +74,8 @@ int watch_open_private(int epfd);
 bool watch_has(unsigned number, int fd, int listener);
 /* Registers the listener itself too. Under self_lock(). */
 bool watch_add_private(unsigned number, int fd, int listener);
+/* Whether it holds another listener than that, or another number of it. */
+bool watch_has_other(unsigned number, int fd);
 /* Takes out the listeners that are not among those polled for now. */
 void watch_keep_private(unsigned number, const struct pollfd *fds, nfds_t count);
 /* Which listener an event of a private instance is about; -1: none. */

@@ -7,6 +7,7 @@
 
 world_up clients=4
 world_conf >"$WORLD_DIR/policy.ini"
+LIB=$(cd "$(dirname "$0")/../lib" && pwd)
 SHIM=(env "LD_PRELOAD=$BUILD/librssshim.so" "RSSSHIM_CONF=$WORLD_DIR/policy.ini")
 
 serve_up() { # CPUS ARGUMENT...
@@ -75,6 +76,48 @@ done
 
 serve_up "1"
 served_in_time "fewer workers than queues"
+serve_down
+
+# cpu_ms PID...: CPU time so far.
+cpu_ms() { awk '{ s += $1 } END { print int(s / 1000000) }' $(printf '/proc/%s/schedstat ' "$@"); }
+
+# Workers that nobody pinned serve beside one that is pinned, and for it when it is gone.
+for wait in accept poll epoll; do
+	serve_up "0 any any" --wait $wait
+	pinned=$(worker_on 0)
+	served_in_time "$wait: one of three is pinned"
+	kill -9 "$pinned"
+	served_in_time "$wait: and is killed"
+	served_in_time "$wait: and stays away"
+	serve_down
+done
+
+# Pinned or not, who blocks in accept() never sleeps where others wait for it.
+serve_up "0 1 any any" --wait accept
+counts=$(in_client "$BUILD/conns" --to "$DUT4:8080" --from "$CLIENT4" --churn 3 --concurrency 16 --numbered)
+between "$(jq .failed <<<"$counts")" 0 0 "accept, mixed, under load: nothing fails of $(jq .ok <<<"$counts")"
+# shellcheck disable=SC2046
+before=$(cpu_ms $(pgrep -P "$SERVE"))
+sleep 1
+# shellcheck disable=SC2046
+between $(($(cpu_ms $(pgrep -P "$SERVE")) - before)) 0 100 "accept, mixed: four workers rest afterwards"
+serve_down
+
+# One worker has polled for two listeners, and now blocks in accept() on the first of them.
+spawn_dut two "${SHIM[@]}" python3 "$LIB/poll_then_accept.py" 8080 8081 "$WORLD_DIR/accepts"
+SERVE=$SPAWNED
+wait_until 5 test -s "$WORLD_DIR/accepts" || bench_die "no worker blocks in accept()"
+read -r blocked other <"$WORLD_DIR/accepts"
+served_in_time "accept after poll on two: the other listener's"
+kill -STOP "$other"
+in_client "$BUILD/conns" --to "$DUT4:8080" --count 20 --concurrency 20 --numbered >/dev/null &
+waiting=$!
+sleep 0.5
+before=$(cpu_ms "$blocked")
+sleep 1
+between $(($(cpu_ms "$blocked") - before)) 0 100 "accept after poll on two: does not spin while the other has connections"
+kill -CONT "$other"
+wait "$waiting"
 serve_down
 
 nginx_conf workers=2 port=8080

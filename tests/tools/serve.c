@@ -1,6 +1,6 @@
 /* Small servers, one for each way a program can listen, that answer conns --numbered: each line
  * "NUMBER ADDRESS" comes back as "NUMBER PEER", PEER being what accept() told. Workers are pinned,
- * one a CPU of --cpus. Connections stay open until the client closes. */
+ * one a CPU of --cpus, or not ("any"). Connections stay open until the client closes. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -245,7 +245,8 @@ static void *work(void *argument)
 	long worker = (long)argument;
 	int from = opt.own_sockets ? listener[worker] : listener[0];
 
-	pin(opt.cpu[worker]);
+	if (opt.cpu[worker] >= 0)
+		pin(opt.cpu[worker]);
 	if (!strcmp(opt.wait, "poll"))
 		serve_poll(from);
 	else if (!strcmp(opt.wait, "select"))
@@ -302,7 +303,8 @@ static void parse(int argc, char **argv)
 		case 'c':
 			for (char *cpu = strtok(optarg, " ,"); cpu; cpu = strtok(NULL, " ,"))
 				if (opt.workers < WORKERS_MAX)
-					opt.cpu[opt.workers++] = atoi(cpu);
+					opt.cpu[opt.workers++] =
+						strcmp(cpu, "any") ? atoi(cpu) : -1;
 			break;
 		default:
 			exit(2);
