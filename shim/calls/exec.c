@@ -14,8 +14,9 @@
 #include <unistd.h>
 
 /* Entries of an environment or arguments that are copied, on the stack: this may be a vfork child,
- * where nothing may be allocated. */
+ * where nothing may be allocated. Few take little of it: that of a thread may be small. */
 #define ENTRIES_MAX 2048
+#define ENTRIES_FEW 256
 
 /* An exec to come: which function, and what it gets. */
 struct request {
@@ -25,9 +26,9 @@ struct request {
 	char *const *envp;
 };
 
-static int execute_carrying(const struct request *request)
+/* environment: of `room` entries and one more. */
+static int execute_carrying(const struct request *request, char **environment, int room)
 {
-	char *environment[ENTRIES_MAX + 1];
 	char inherit[CARRY_TEXT_MAX];
 	char *const *envp = request->envp;
 	int before = errno, count = -1;
@@ -39,7 +40,7 @@ static int execute_carrying(const struct request *request)
 	/* Nothing goes along where the next program would not know what it is. */
 	if (runtime_on() && (restore || surroundings_preloads(envp)) &&
 	    surroundings_has_library() && program_preloads(request->path))
-		count = surroundings_copy(envp, restore, environment, ENTRIES_MAX);
+		count = surroundings_copy(envp, restore, environment, room);
 	if (count < 0 || !surroundings_preloads(environment)) {
 		errno = before;
 		return request->real(request->path, request->argv, envp);
@@ -58,11 +59,34 @@ static int execute_carrying(const struct request *request)
 	return ret;
 }
 
+static __attribute__((noinline)) int execute_with_many(const struct request *request)
+{
+	char *environment[ENTRIES_MAX + 1];
+
+	return execute_carrying(request, environment, ENTRIES_MAX);
+}
+
+static int execute_with_few(const struct request *request)
+{
+	char *environment[ENTRIES_FEW + 1];
+
+	return execute_carrying(request, environment, ENTRIES_FEW);
+}
+
+/* Half of the room is for what is restored, and carried along. */
+static bool has_few(char *const *entries)
+{
+	for (int i = 0; entries && i < ENTRIES_FEW / 2; i++)
+		if (!entries[i])
+			return true;
+	return !entries;
+}
+
 /* The next program does not inherit our pinning. */
 static int execute(const struct request *request)
 {
 	int cpu = pinning_lift();
-	int ret = execute_carrying(request);
+	int ret = has_few(request->envp) ? execute_with_few(request) : execute_with_many(request);
 
 	pinning_restore(cpu);
 	return ret;
@@ -88,56 +112,97 @@ EXPORTED int execvp(const char *file, char *const *argv)
 	return execvpe(file, argv, environ);
 }
 
-/* Arguments up to the NULL that ends them; returns false where there are too many. */
-static bool collect(char **argv, const char *first, va_list more)
+/* Arguments up to the NULL that ends them, and the environment behind it where there is one. */
+struct arguments {
+	const char *first;
+	va_list more;
+	bool has_environment;
+};
+
+typedef int (*execute_fn)(const char *file, char *const *argv, char *const *envp);
+
+static int count_arguments(struct arguments *arguments)
+{
+	int count = 0;
+	va_list more;
+
+	va_copy(more, arguments->more);
+	for (const char *next = arguments->first; next && count <= ENTRIES_MAX;
+	     next = va_arg(more, const char *))
+		count++;
+	va_end(more);
+	return count;
+}
+
+static int execute_list(const char *file, struct arguments *arguments, execute_fn execute_vector,
+			char **argv)
 {
 	int count = 0;
 
-	for (const char *next = first; next; next = va_arg(more, const char *)) {
-		if (count == ENTRIES_MAX)
-			return false;
+	for (const char *next = arguments->first; next;
+	     next = va_arg(arguments->more, const char *))
 		argv[count++] = (char *)next;
-	}
 	argv[count] = NULL;
-	return true;
+	return execute_vector(file, argv,
+			      arguments->has_environment ? va_arg(arguments->more, char *const *)
+							 : environ);
 }
 
-static int too_many(void)
+static __attribute__((noinline)) int
+execute_long_list(const char *file, struct arguments *arguments, execute_fn execute_vector)
 {
-	errno = E2BIG;
-	return -1;
+	char *argv[ENTRIES_MAX + 1];
+
+	return execute_list(file, arguments, execute_vector, argv);
+}
+
+static int execute_short_list(const char *file, struct arguments *arguments,
+			      execute_fn execute_vector)
+{
+	char *argv[ENTRIES_FEW + 1];
+
+	return execute_list(file, arguments, execute_vector, argv);
+}
+
+static int execute_arguments(const char *file, struct arguments *arguments,
+			     execute_fn execute_vector)
+{
+	int count = count_arguments(arguments);
+
+	if (count > ENTRIES_MAX) {
+		errno = E2BIG;
+		return -1;
+	}
+	return count > ENTRIES_FEW ? execute_long_list(file, arguments, execute_vector)
+				   : execute_short_list(file, arguments, execute_vector);
 }
 
 EXPORTED int execl(const char *path, const char *first, ...)
 {
-	char *argv[ENTRIES_MAX + 1];
-	va_list more;
+	struct arguments arguments = {.first = first};
 
-	va_start(more, first);
-	bool fits = collect(argv, first, more);
-	va_end(more);
-	return fits ? execve(path, argv, environ) : too_many();
+	va_start(arguments.more, first);
+	int ret = execute_arguments(path, &arguments, execve);
+	va_end(arguments.more);
+	return ret;
 }
 
 EXPORTED int execlp(const char *file, const char *first, ...)
 {
-	char *argv[ENTRIES_MAX + 1];
-	va_list more;
+	struct arguments arguments = {.first = first};
 
-	va_start(more, first);
-	bool fits = collect(argv, first, more);
-	va_end(more);
-	return fits ? execvpe(file, argv, environ) : too_many();
+	va_start(arguments.more, first);
+	int ret = execute_arguments(file, &arguments, execvpe);
+	va_end(arguments.more);
+	return ret;
 }
 
 EXPORTED int execle(const char *path, const char *first, ...)
 {
-	char *argv[ENTRIES_MAX + 1];
-	va_list more;
+	struct arguments arguments = {.first = first, .has_environment = true};
 
-	va_start(more, first);
-	bool fits = collect(argv, first, more);
-	char *const *envp = fits ? va_arg(more, char *const *) : NULL;
-	va_end(more);
-	return fits ? execve(path, argv, envp) : too_many();
+	va_start(arguments.more, first);
+	int ret = execute_arguments(path, &arguments, execve);
+	va_end(arguments.more);
+	return ret;
 }

@@ -17,6 +17,9 @@
 #define OUT_EVENTS   (POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR)
 #define OTHER_EVENTS POLLPRI
 
+/* Sets up to that number take little of the stack: that of a thread may be small. */
+#define FEW 128
+
 struct sets {
 	fd_set *in, *out, *other;
 };
@@ -84,13 +87,29 @@ static int from_poll(const struct pollfd *fds, nfds_t count, const struct sets *
 	return total;
 }
 
-static int select_any(int count, const struct sets *sets, int timeout_ms, const sigset_t *mask)
+static int select_as_poll(struct pollfd *fds, int count, const struct sets *sets, int timeout_ms,
+			  const sigset_t *mask)
 {
-	struct pollfd fds[FD_SETSIZE];
 	nfds_t used = to_poll(fds, count, sets);
 	int ret = stand_in_poll(fds, used, timeout_ms, (const uint64_t *)mask, call_poll);
 
 	return ret < 0 ? ret : from_poll(fds, used, sets);
+}
+
+static __attribute__((noinline)) int select_many(int count, const struct sets *sets, int timeout_ms,
+						 const sigset_t *mask)
+{
+	struct pollfd fds[FD_SETSIZE];
+
+	return select_as_poll(fds, count, sets, timeout_ms, mask);
+}
+
+static int select_any(int count, const struct sets *sets, int timeout_ms, const sigset_t *mask)
+{
+	struct pollfd fds[FEW];
+
+	return count > FEW ? select_many(count, sets, timeout_ms, mask)
+			   : select_as_poll(fds, count, sets, timeout_ms, mask);
 }
 
 /* What select() makes of its time, which may have more than a second of microseconds. */
