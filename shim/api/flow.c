@@ -33,11 +33,19 @@ static uint8_t address_family(const struct sockaddr *address)
 	return (uint8_t)address->sa_family;
 }
 
+/* One that no NIC sees: as a source it stands for any, or for this host. */
+static bool is_seen(const struct sockaddr *address)
+{
+	struct destination to;
+
+	return destination_parse(address, address_length(address), &to);
+}
+
 static int read_flow(struct flow *flow, const struct sockaddr *remote, const struct sockaddr *local)
 {
 	struct destination to;
 
-	if (!destination_parse(remote, address_length(remote), &to) ||
+	if (!destination_parse(remote, address_length(remote), &to) || !is_seen(local) ||
 	    address_family(local) != to.flow.family)
 		return -EINVAL;
 	*flow = to.flow;

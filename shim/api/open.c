@@ -2,10 +2,10 @@
 #include "shim/api/view.h"
 #include "shim/connect/uplink.h"
 #include "shim/kernel/log.h"
-#include "shim/kernel/sys.h"
 #include "shim/learn/teach.h"
 #include "shim/policy/start.h"
 #include "shim/process/own_fd.h"
+#include "shim/process/self.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,7 +56,7 @@ static void open_sources(struct rssshim *rss)
 {
 	int *fds[DESCRIPTORS];
 
-	nic_sources_open(&rss->sources, true);
+	nic_sources_open(&rss->sources, &rss->work, true);
 	route_watch_open(&rss->news);
 	descriptors(rss, fds);
 	for (unsigned i = 0; i < DESCRIPTORS; i++) {
@@ -74,10 +74,9 @@ static void close_sources(struct rssshim *rss)
 		own_fd_close(*fds[i]);
 }
 
-static void look(struct rssshim *rss, struct view *view)
+/* Questions are answered from what was found, and learned. */
+static void fill(struct rssshim *rss, struct view *view)
 {
-	if (nic_scan(&view->found, &rss->policy, &rss->sources) < 0)
-		view->found.count = 0;
 	rss->edition = teach_edition();
 	view->nics.count = view->found.count;
 	view->nics.missed = view->found.missed;
@@ -123,10 +122,12 @@ API int rssshim_open(struct rssshim **out, const char *policy_file)
 	}
 	lock_init(&rss->in_use);
 	pthread_mutex_init(&rss->looking, NULL);
-	rss->pid = (int)sys(SYS_getpid);
+	self_start();
+	rss->epoch = self_epoch();
 	open_sources(rss);
 	local_ports_read(&rss->local_ports, rss->sources.proc);
-	look(rss, &rss->view[0]);
+	nic_scan(&rss->view[0].found, &rss->policy, &rss->sources); /* or it is empty */
+	fill(rss, &rss->view[0]);
 	*out = rss;
 	return 0;
 }
@@ -144,7 +145,7 @@ API void rssshim_close(struct rssshim *rss)
 int looking_begin(struct rssshim *rss)
 {
 	/* Before the lock: another thread may have held it when the process was forked. */
-	if (rss->pid != (int)sys(SYS_getpid))
+	if (rss->epoch != self_epoch())
 		return -ECHILD;
 	pthread_mutex_lock(&rss->looking);
 	return 0;
@@ -157,25 +158,29 @@ void looking_end(struct rssshim *rss)
 
 static bool ports_changed(struct rssshim *rss)
 {
-	struct local_ports now;
+	struct local_ports *now = &rss->local_ports_again;
 
-	local_ports_read(&now, rss->sources.proc);
-	if (now.lo == rss->local_ports.lo && now.hi == rss->local_ports.hi &&
-	    !memcmp(now.reserved, rss->local_ports.reserved, sizeof(now.reserved)))
+	local_ports_read(now, rss->sources.proc);
+	if (now->lo == rss->local_ports.lo && now->hi == rss->local_ports.hi &&
+	    !memcmp(now->reserved, rss->local_ports.reserved, sizeof(now->reserved)))
 		return false;
-	rss->local_ports = now;
+	rss->local_ports = *now;
 	return true;
 }
 
-static bool anything_changed(struct rssshim *rss)
+/* Looks again, into `next`. */
+static bool anything_changed(struct rssshim *rss, const struct view *view, struct view *next)
 {
-	const struct view *view = &rss->view[rss->sequence & 1];
-	bool routes = route_changed(rss->news.route);
-	bool rss_settings = route_changed(rss->news.ethtool);
+	/* Where netlink is refused, nobody tells. */
+	bool routes = rss->news.route < 0 || route_changed(rss->news.route, NULL);
+	bool rss_settings = route_changed(rss->news.ethtool, NULL);
 	bool ports = ports_changed(rss);
 
+	/* Should the interfaces not be had this time, they are as they were. */
+	if (nic_scan(&next->found, &rss->policy, &rss->sources) < 0)
+		next->found = view->found;
 	return routes || rss_settings || ports || rss->edition != teach_edition() ||
-	       nic_watch_changed(&rss->watch, &view->found, &rss->policy, &rss->sources);
+	       !nic_set_same(&view->found, &next->found);
 }
 
 API int rssshim_refresh(struct rssshim *rss)
@@ -184,13 +189,14 @@ API int rssshim_refresh(struct rssshim *rss)
 
 	if (error)
 		return error;
-	bool changed = anything_changed(rss);
+	uint32_t sequence = rss->sequence;
+	const struct view *view = &rss->view[sequence & 1];
+	struct view *next = &rss->view[(sequence + 1) & 1];
+	bool changed = anything_changed(rss, view, next);
 	if (changed) {
-		uint32_t next = rss->sequence + 1;
-
-		look(rss, &rss->view[next & 1]);
+		fill(rss, next);
 		pthread_rwlock_wrlock(&rss->in_use);
-		atomic_store_explicit(&rss->sequence, next, memory_order_release);
+		atomic_store_explicit(&rss->sequence, sequence + 1, memory_order_release);
 		pthread_rwlock_unlock(&rss->in_use);
 		/* What the next look writes must not be seen before the sequence. */
 		atomic_thread_fence(memory_order_seq_cst);
@@ -199,13 +205,22 @@ API int rssshim_refresh(struct rssshim *rss)
 	return changed;
 }
 
+/* In a child of fork() nobody refreshes, and another thread may have held the lock as it was
+ * forked. */
+static bool is_shared(const struct rssshim *rss)
+{
+	return rss->epoch == self_epoch();
+}
+
 const struct view *view_begin(const struct rssshim *rss)
 {
-	pthread_rwlock_rdlock((pthread_rwlock_t *)&rss->in_use);
+	if (is_shared(rss))
+		pthread_rwlock_rdlock((pthread_rwlock_t *)&rss->in_use);
 	return &rss->view[rss->sequence & 1];
 }
 
 void view_end(const struct rssshim *rss)
 {
-	pthread_rwlock_unlock((pthread_rwlock_t *)&rss->in_use);
+	if (is_shared(rss))
+		pthread_rwlock_unlock((pthread_rwlock_t *)&rss->in_use);
 }

@@ -6,7 +6,7 @@
 #include "shim/learn/nic_learn.h"
 #include "shim/nic/nic_sources.h"
 #include "shim/nic/nic_view.h"
-#include "shim/nic/nic_watch.h"
+#include "shim/nic/nic_work.h"
 #include "shim/policy/policy.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -30,16 +30,16 @@ struct rssshim {
 	_Atomic uint32_t sequence;
 	pthread_rwlock_t in_use;
 	struct view view[2];
+	uint32_t epoch; /* of the process that opened it: self_epoch() */
 	/* Of the one thread that looks or asks the kernel. */
 	pthread_mutex_t looking;
-	int pid;
 	struct policy policy;
 	struct nic_sources sources;
 	struct route_watch news;
-	struct nic_watch watch;
+	struct nic_work work;
 	struct learned learned; /* one at a time */
 	uint32_t edition;       /* of what was learned, as in the present view */
-	struct local_ports local_ports;
+	struct local_ports local_ports, local_ports_again;
 };
 
 /* For a question under the lock; to be ended. */

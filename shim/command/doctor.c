@@ -118,7 +118,7 @@ static int diagnose(struct doctor *doctor)
 	uint32_t spreading[NIC_MAX];
 	cpu_set_t receiving;
 
-	nic_sources_open(&sources, false);
+	nic_sources_open(&sources, NULL, false);
 	topology_read(&doctor->topology, sources.sys);
 	nic_sources_close(&sources);
 	if (CPU_COUNT(&doctor->topology.online) < 2) {

@@ -83,6 +83,12 @@ static void publish(void)
 			 "this kernel has no IP_LOCAL_PORT_RANGE (Linux 6.3): source ports are "
 			 "bound, %u at once in a process, the others left to the kernel",
 			 held_most);
+	if (next->missed)
+		log_once(
+			LOG_LEVEL_INFO,
+			"%u interfaces more than the %d whose source ports are chosen, or learned: "
+			"there they are left to the kernel",
+			next->missed, UPLINKS_MAX);
 	filled = next;
 	current = next->count ? next : NULL;
 	stat_outgoing(!CPU_COUNT(&next->cpus) ? STAT_OUTGOING_NO_NIC
@@ -119,7 +125,7 @@ static bool ports_changed(uint64_t now_ms)
 
 static void update(uint64_t now_ms)
 {
-	machine_follow(now_ms);
+	machine_follow(now_ms, false);
 	if (epoch != self_epoch())
 		begin(now_ms);
 	if (state.routes_version != machine_routes_version()) {
@@ -145,7 +151,8 @@ struct uplinks *outgoing_uplinks(uint64_t now_ms)
 {
 	struct self_guard guard;
 
-	if (__builtin_expect(epoch == self_epoch() && !machine_is_due(now_ms) && is_current(), 1))
+	if (__builtin_expect(
+		    epoch == self_epoch() && !machine_is_due(now_ms, false) && is_current(), 1))
 		return current;
 	/* A vfork child must not leave its descriptors' numbers in its parent's memory. */
 	if (!runtime_nics() || self_is_borrowed())
@@ -174,15 +181,10 @@ struct uplinks *outgoing_known(void)
 int outgoing_route(const struct route_query *query, struct route_answer *answer)
 {
 	uint32_t generation = route_cache_generation(&routes);
-	struct self_guard guard;
 
 	if (route_cache_find(&routes, query, answer))
 		return answer->error;
-	self_lock(&guard);
-	struct route_asker asker = {.netlink = machine_sources()->route,
-				    .proc = machine_sources()->proc};
-	int error = route_lookup(&asker, query, answer);
-	self_unlock(&guard);
+	int error = machine_route(query, answer);
 	if (!error || route_error_lasts(error))
 		route_cache_keep(&routes, generation, query, answer);
 	return error;

@@ -49,31 +49,44 @@ static const struct uplink *same_in(const struct uplinks *before, const struct u
 	return NULL;
 }
 
+static bool is_predictable(const struct nic_view *view)
+{
+	return view->predictable[FLOW_IPV4] || view->predictable[FLOW_IPV6];
+}
+
+static void uplinks_add(struct uplinks *out, const struct nic_view *view, uint16_t lo, uint16_t hi,
+			const struct uplinks *before)
+{
+	if (out->count == UPLINKS_MAX) {
+		out->missed++;
+		return;
+	}
+	struct uplink *uplink = &out->uplink[out->count++];
+	uplink_fill(uplink, view, &out->local_ports, lo, hi);
+	const struct uplink *then = same_in(before, uplink);
+	if (then)
+		trust_copy(&uplink->trust, &then->trust);
+	else if (view->disproved && !uplink->learned)
+		trust_lose(&uplink->trust);
+	out->learns |= uplink->learns;
+	CPU_OR(&out->cpus, &out->cpus, &uplink->cpus);
+}
+
 void uplinks_fill(struct uplinks *out, const struct nic_set *nics, const struct local_ports *local,
 		  uint16_t lo, uint16_t hi, const struct uplinks *before)
 {
 	out->generation = 0; /* what stood here is no more */
-	out->count = 0;
+	out->count = out->missed = 0;
 	out->learns = false;
 	CPU_ZERO(&out->cpus);
 	memcpy(&out->local_ports, local, sizeof(*local));
-	for (unsigned i = 0; nics && i < nics->count && out->count < UPLINKS_MAX; i++) {
-		const struct nic_view *view = &nics->view[i];
-		struct uplink *uplink = &out->uplink[out->count];
-
-		if (!view->predictable[FLOW_IPV4] && !view->predictable[FLOW_IPV6] &&
-		    !view->learnable)
-			continue;
-		uplink_fill(uplink, view, local, lo, hi);
-		const struct uplink *then = same_in(before, uplink);
-		if (then)
-			trust_copy(&uplink->trust, &then->trust);
-		else if (view->disproved && !uplink->learned)
-			trust_lose(&uplink->trust);
-		out->learns |= uplink->learns;
-		CPU_OR(&out->cpus, &out->cpus, &uplink->cpus);
-		out->count++;
-	}
+	for (unsigned i = 0; nics && i < nics->count; i++)
+		if (is_predictable(&nics->view[i]))
+			uplinks_add(out, &nics->view[i], lo, hi, before);
+	/* A host of containers has many of these. */
+	for (unsigned i = 0; nics && i < nics->count; i++)
+		if (!is_predictable(&nics->view[i]) && nics->view[i].learnable)
+			uplinks_add(out, &nics->view[i], lo, hi, before);
 }
 
 struct uplink *uplink_find(struct uplinks *uplinks, uint32_t ifindex)

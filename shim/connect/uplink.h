@@ -26,8 +26,10 @@ struct uplink {
 struct uplinks {
 	uint32_t generation; /* of each filling another one; 0: never filled */
 	unsigned count;
-	bool learns;    /* any of them */
-	cpu_set_t cpus; /* of all of them */
+	unsigned missed; /* that found no room: those that may be learned are the first to have none
+			  */
+	bool learns;     /* any of them */
+	cpu_set_t cpus;  /* of all of them */
 	struct local_ports local_ports;
 	struct uplink uplink[UPLINKS_MAX];
 };

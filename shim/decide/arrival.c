@@ -119,8 +119,14 @@ struct arrival_place arrival_of(const struct arrival *a, const struct flow *flow
 	struct arrival_place place = {.bucket = -1, .queue = -1, .cpu = -1};
 	uint32_t hash;
 
-	if (arrival_hash(a, flow, &hash))
-		return arrival_of_hash(a, hash);
+	if (arrival_hash(a, flow, &hash)) {
+		place = arrival_of_hash(a, hash);
+		/* Only a hash of addresses and ports is passed on to RPS as the flow's; the kernel
+		 * replaces any other by one with a secret of its own (skb_get_hash). */
+		if (a->rps.count > 1 && a->hash.fields[flow_family(flow)] != FIELDS_4_TUPLE)
+			place.cpu = -1;
+		return place;
+	}
 	/* Without a hash only what the hash cannot change is known. */
 	if (a->queue_count == 1) {
 		place.queue = 0;

@@ -56,6 +56,7 @@ static struct group *group_new(const struct socket_place *place)
 		group->slot_count = group->member_count = 0;
 		group->generation = 0;
 		group->remembering = false;
+		group->nics_version = 0;
 		group->whole_ms = 0;
 		group->place = *place;
 		group->listeners = 0;
@@ -149,18 +150,19 @@ static int open_ledger(struct group *group, int fd)
 	uint32_t ifindex[STEER_NICS_MAX];
 	uint16_t slot_cpu[SLOTS_MAX];
 	cpu_set_t arrivals;
-	unsigned nics = nic_spreading(runtime_nics(), ifindex, STEER_NICS_MAX, &arrivals);
+	unsigned nics = nic_spreading(machine_nics(), ifindex, STEER_NICS_MAX, &arrivals);
 	unsigned slots = choose_slots(slot_cpu, &arrivals);
 
 	/* One that may turn out to spread finds its members ready: made later, they could not come
 	 * before the application's socket. */
-	if ((!nics && !nic_any_learnable(runtime_nics())) || slots < 2)
+	if ((!nics && !nic_may_spread(machine_nics())) || slots < 2)
 		return -ENODEV;
 	group->ledger_fd =
 		own_fd(ledger_create(&group->ledger, (uint32_t)socket_owner(fd), slots, slot_cpu));
 	if (group->ledger_fd < 0)
 		return group->ledger_fd;
 	ledger_set_nics(group->ledger, nics, ifindex, &arrivals);
+	group->nics_version = machine_nics_version();
 	return 0;
 }
 
@@ -355,10 +357,11 @@ void group_unsteer(const struct group *group)
 
 void group_move_descriptor(int fd)
 {
-	struct self_guard guard;
+	struct self_guard guard, yielded;
 
 	if (self_is_borrowed())
 		return;
+	bool yields = machine_yield(fd, &yielded);
 	self_lock(&guard);
 	for (int i = 0; i < GROUPS_MAX; i++) {
 		struct group *group = &groups[i];
@@ -368,6 +371,8 @@ void group_move_descriptor(int fd)
 	}
 	own_fd_move(fd);
 	self_unlock(&guard);
+	if (yields)
+		machine_yielded(&yielded);
 }
 
 int group_set_option(struct group *group, int level, int name, const void *value, socklen_t length)
@@ -413,7 +418,7 @@ static int distance(const void *topology, int cpu, int other)
 
 static int attach_program(const struct group *group, const struct steer_plan *plan)
 {
-	struct sock_filter program[STEER_PROGRAM_MAX];
+	static struct sock_filter program[STEER_PROGRAM_MAX];
 	struct steer_gate gate;
 
 	ledger_gate(group->ledger, &gate);
@@ -434,7 +439,7 @@ int group_publish(struct group *group)
 {
 	struct ledger *ledger = group->ledger;
 	struct steer_input input = {.distance = distance, .distance_context = runtime_topology()};
-	struct steer_plan plan;
+	static struct steer_plan plan; /* large, and the stack may be small */
 	uint32_t generation;
 	int rounds = PUBLISH_ROUNDS;
 

@@ -1,12 +1,14 @@
 #include "shim/group/listener.h"
 #include "shim/group/door.h"
 #include "shim/group/watch.h"
+#include "shim/kernel/clock.h"
 #include "shim/kernel/format.h"
 #include "shim/kernel/log.h"
 #include "shim/kernel/reuseport.h"
 #include "shim/kernel/sys.h"
 #include "shim/kernel/uncopyable.h"
 #include "shim/process/fd_table.h"
+#include "shim/process/machine.h"
 #include "shim/process/runtime.h"
 #include "shim/process/self.h"
 #include "shim/stat/observe.h"
@@ -311,6 +313,7 @@ static int adopt(int fd)
 
 	runtime_discover();
 	self_lock(&guard);
+	machine_catch_up(clock_ms());
 	int number = listener_known(fd); /* another thread may have been first */
 	if (number < 0)
 		number = listener_adopt(fd);
@@ -385,6 +388,7 @@ int listener_listen(int fd, int backlog, int (*real_listen)(int, int))
 		return real_listen(fd, backlog);
 	}
 	self_lock(&guard);
+	machine_catch_up(clock_ms());
 	bool app_reuseport = socket_get_int(fd, SOL_SOCKET, SO_REUSEPORT, 0) == 1;
 	struct group *group = app_reuseport ? join_or_build(fd, backlog, false, &built)
 					    : build(fd, backlog, false);

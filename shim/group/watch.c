@@ -5,6 +5,7 @@
 #include "shim/group/mark.h"
 #include "shim/group/ready.h"
 #include "shim/group/watch_state.h"
+#include "shim/kernel/clock.h"
 #include "shim/kernel/log.h"
 #include "shim/kernel/sys.h"
 #include "shim/learn/teach.h"
@@ -201,11 +202,13 @@ static void wait_for_news(struct watch *watch)
 	bool is_new = watch->news_epoch != self_epoch();
 	int fds[2];
 
-	if (!watch->first || (!is_new && (!watch->news_rest || --watch->news_rest)))
+	if (!watch->first)
+		return;
+	machine_news(fds);
+	if (!is_new && (!watch->news_rest || --watch->news_rest))
 		return;
 	struct mark mark = {.kind = MARK_NEWS, .registration = registration_number(watch->first)};
 	struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.u64 = mark_make(mark)};
-	machine_news(fds);
 	for (int i = 0; i < 2; i++)
 		if (fds[i] >= 0)
 			sys(SYS_epoll_ctl, watch->epfd, is_new ? EPOLL_CTL_ADD : EPOLL_CTL_MOD,
@@ -246,13 +249,14 @@ static void maintain(struct watch *watch, uint64_t now)
 	CPU_ZERO(&mask);
 	sys(SYS_sched_getaffinity, 0, sizeof(mask), &mask);
 	self_lock(&guard);
+	machine_follow(now, true);
+	now = clock_ms(); /* that may have taken a while */
 	if (watch->tid != tid) {
 		if (watch->tid && watch->takeovers < TAKEOVERS_MAX)
 			take_over(watch);
 		watch->tid = tid;
 	}
 	watch->dirty = watch->draining = 0;
-	machine_follow(now);
 	wait_for_news(watch);
 	watch->next_ms = now + LEDGER_SLEEP_MS;
 	remove_gone(watch, now);

@@ -30,7 +30,7 @@ int listening_each(int family, bool info, listening_fn visit, void *context)
 					.idiag_states = 1 << TCP_LISTEN};
 	struct walk walk = {visit, context};
 	struct nl_request request;
-	uint8_t answer[8192];
+	static uint8_t answer[8192]; /* the stack may be small */
 	int netlink = nl_open(NETLINK_SOCK_DIAG, 0, false);
 
 	if (netlink < 0)

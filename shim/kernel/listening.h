@@ -8,5 +8,5 @@ typedef void (*listening_fn)(void *context, const struct inet_diag_msg *socket,
 			     struct nl_attrs attrs);
 
 /* Calls visit for each of a family; info: with what only comes with INET_DIAG_INFO. Costs a dump
- * over netlink. Returns 0, or -errno where the kernel does not tell. */
+ * over netlink. Of one thread at a time. Returns 0, or -errno where the kernel does not tell. */
 int listening_each(int family, bool info, listening_fn visit, void *context);

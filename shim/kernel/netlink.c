@@ -234,7 +234,7 @@ int nl_family(int fd, const char *name, const char *group_name, uint32_t *group)
 	struct genlmsghdr header = {.cmd = CTRL_CMD_GETFAMILY, .version = 1};
 	struct family_search search = {.group_name = group_name, .family = -ENOENT};
 	struct nl_request request;
-	uint8_t answer[8192]; /* lists every operation of the family */
+	uint8_t answer[4096]; /* lists every operation; the kernel makes it in a page */
 	int error;
 
 	nl_request_init(&request, GENL_ID_CTRL, 0, &header, sizeof(header));

@@ -78,7 +78,7 @@ int procfs_open(int dir, const struct path *path)
 
 int procfs_feed(int dir, const char *path, procfs_feed_fn feed, void *context)
 {
-	char chunk[8192];
+	char chunk[2048]; /* on the stack of an application's thread */
 	long got;
 	long fd;
 
@@ -107,7 +107,7 @@ int procfs_number(int dir, const struct path *path, long *value)
 }
 
 /* A list of every second of 1024 CPUs is 2.5 KB long. */
-#define CPU_TEXT_MAX 4096
+#define CPU_TEXT_MAX 3072
 
 typedef bool (*cpu_parse_fn)(const char *text, size_t len, cpu_set_t *cpus);
 

@@ -173,23 +173,26 @@ void route_watch_close(struct route_watch *watch)
 	watch->ethtool = -EBADF;
 }
 
-bool route_changed(int fd)
+bool route_changed(int fd, bool *links)
 {
 	bool changed = false;
-	uint8_t scrap[64]; /* that something came is all that matters: the rest is cut off */
+	struct nlmsghdr head; /* what it is about is all that matters: the rest is cut off */
 	long got;
 
 	if (fd < 0)
 		return false;
 	/* A flood of changes must not hold the caller: what is left counts the next time. */
 	for (int i = 0; i < 1024; i++) {
-		got = sys(SYS_recvfrom, fd, scrap, sizeof(scrap), MSG_DONTWAIT | MSG_TRUNC, NULL,
+		got = sys(SYS_recvfrom, fd, &head, sizeof(head), MSG_DONTWAIT | MSG_TRUNC, NULL,
 			  NULL);
 		if (got == -EINTR)
 			continue;
 		if (got < 0 && got != -ENOBUFS)
 			break;
 		changed = true;
+		if (links)
+			*links |= got < (long)sizeof(head) || head.nlmsg_type == RTM_NEWLINK ||
+				  head.nlmsg_type == RTM_DELLINK;
 	}
 	return changed;
 }

@@ -61,5 +61,6 @@ int route_watch_open(struct route_watch *watch);
 void route_watch_close(struct route_watch *watch);
 
 /* Drains what a descriptor of a watch holds, without blocking. True if anything changed since the
- * last call; messages lost to an overflow (ENOBUFS) count as a change. */
-bool route_changed(int fd);
+ * last call; *links becomes true, if not NULL, where links were among it. Messages lost to an
+ * overflow (ENOBUFS) count as a change, of links too. */
+bool route_changed(int fd, bool *links);

@@ -155,7 +155,7 @@ void instance_follow_home(unsigned number, uint64_t now_ms)
 	if (!instances[number].serves || self_is_borrowed() || !runtime_nics())
 		return;
 	self_lock(&guard);
-	machine_follow(now_ms);
+	machine_follow(now_ms, true);
 	unsigned count = nic_spreading(machine_nics(), ifindex, STEER_NICS_MAX, &arrivals);
 	for (unsigned i = 0; i < count; i++)
 		ingress[i] = ifindex[i];

@@ -47,7 +47,7 @@ static int scan(struct nic_knowledge *known, bool detail, char *why, size_t why_
 	struct nic_sources sources;
 	int found;
 
-	nic_sources_open(&sources, detail);
+	nic_sources_open(&sources, &known->work, detail);
 	found = nic_scan(&known->nics, &known->policy, &sources);
 	nic_sources_close(&sources);
 	if (found >= 0)
@@ -82,6 +82,24 @@ const struct nic_view *nic_knowledge_find(struct nic_knowledge *known, const cha
 	return view;
 }
 
+/* What speaks against choosing ports; the families need not agree. */
+static void say_why(const struct nic_view *view, char *why, size_t why_len)
+{
+	static const char *const family[FLOW_FAMILIES] = {"IPv4", "IPv6"};
+	const enum nic_reason *reason = view->predictable_not;
+
+	for (int i = 0; i < FLOW_FAMILIES; i++) {
+		if (reason[i] == REASON_NONE)
+			continue;
+		if (reason[FLOW_IPV4] == reason[FLOW_IPV6])
+			snprintf(why, why_len, "%s: %s", view->name, nic_reason_text(reason[i]));
+		else
+			snprintf(why, why_len, "%s: %s: %s", view->name, family[i],
+				 nic_reason_text(reason[i]));
+		return;
+	}
+}
+
 static int take(const struct nic_view *view, struct arrival *out, char *why, size_t why_len)
 {
 	const struct arrival *arrival = &view->arrival;
@@ -89,9 +107,7 @@ static int take(const struct nic_view *view, struct arrival *out, char *why, siz
 		      (arrival->table.size || arrival->rps.count > 1);
 
 	*out = *arrival;
-	if (view->predictable_not[FLOW_IPV4] != REASON_NONE)
-		snprintf(why, why_len, "%s: %s", view->name,
-			 nic_reason_text(view->predictable_not[FLOW_IPV4]));
+	say_why(view, why, why_len);
 	return usable ? 0 : -ENODATA;
 }
 

@@ -3,17 +3,19 @@
 #pragma once
 #include "shim/decide/arrival.h"
 #include "shim/nic/nic_view.h"
+#include "shim/nic/nic_work.h"
 #include "shim/policy/policy.h"
 #include <stddef.h>
 
 struct nic_knowledge {
 	struct policy policy;
 	struct nic_set nics;
+	struct nic_work work;
 };
 
 /* Loads the policy file conf_path (NULL: the one RSSSHIM_CONF names, else none) and the variables
  * of the environment, and looks at all interfaces; `detail` as in struct nic_sources. The memory is
- * the caller's, 700 KB. Returns 0, or -errno and a sentence in `why`. */
+ * the caller's, 1 MB. Returns 0, or -errno and a sentence in `why`. */
 int nic_knowledge_load(struct nic_knowledge *known, const char *conf_path, bool detail, char *why,
 		       size_t why_len);
 

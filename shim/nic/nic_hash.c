@@ -5,6 +5,7 @@
 #include "shim/kernel/sys.h"
 #include "shim/nic/nic_driver.h"
 #include "shim/nic/nic_read.h"
+#include "shim/nic/nic_work.h"
 #include "shim/nic/rss_answer.h"
 #include <errno.h>
 #include <linux/ethtool.h>
@@ -52,40 +53,33 @@ static void note_hash(struct nic_view *view, enum nic_origin origin, int error)
 		nic_known(view, VALUE_TABLE, origin);
 }
 
-struct rss_search {
-	struct rss_hash hash;
-	struct rss_table table;
-	uint32_t contexts; /* others than the default one */
-	bool found;
-};
-
 static void on_rss(void *context, uint16_t type, const uint8_t *payload, size_t len)
 {
 	struct rss_search *search = context;
-	struct rss_search one;
 	uint32_t number;
 
 	(void)type;
-	if (rss_parse_netlink(payload, len, &one.hash, &one.table, &number))
+	if (rss_parse_netlink(payload, len, &search->hash_of_one, &search->table_of_one, &number))
 		return;
 	if (number) {
 		search->contexts++;
 	} else {
-		search->hash = one.hash;
-		search->table = one.table;
+		search->hash = search->hash_of_one;
+		search->table = search->table_of_one;
 		search->found = true;
 	}
 }
 
 static int rss_by_netlink(const struct nic_view *view, const struct nic_sources *sources,
-			  bool all_contexts, struct rss_search *search)
+			  bool all_contexts)
 {
+	struct nic_work *work = sources->work;
+	struct rss_search *search = &work->search;
 	struct genlmsghdr header = {.cmd = ETHTOOL_CMD_RSS_GET, .version = 1};
 	struct {
 		struct nlattr attr;
 		char name[IF_NAMESIZE];
 	} dev = {.attr = {.nla_type = ETHTOOL_HEADER_DEVNAME}};
-	uint8_t answer[RSS_TABLE_MAX * sizeof(uint32_t) + 1024];
 	struct nl_request request;
 	int error;
 
@@ -98,21 +92,20 @@ static int rss_by_netlink(const struct nic_view *view, const struct nic_sources 
 			&header, sizeof(header));
 	nl_request_add(&request, ETHTOOL_RSS_HEADER | NLA_F_NESTED, &dev,
 		       NLA_ALIGN(dev.attr.nla_len));
-	error = nl_exchange(sources->generic, &request, (struct nl_buffer){answer, sizeof(answer)},
-			    on_rss, search);
+	error = nl_exchange(sources->generic, &request,
+			    (struct nl_buffer){work->answer, sizeof(work->answer)}, on_rss, search);
 	return error ? error : search->found ? 0 : -ENOENT;
 }
 
 static void read_contexts(struct nic_view *view, const struct nic_sources *sources)
 {
-	struct rss_search search;
-	int error = rss_by_netlink(view, sources, true, &search);
+	int error = rss_by_netlink(view, sources, true);
 
 	if (error) {
 		nic_unknown(view, VALUE_CONTEXTS, error);
 		return;
 	}
-	view->contexts = search.contexts;
+	view->contexts = sources->work->search.contexts;
 	nic_known(view, VALUE_CONTEXTS, ORIGIN_NETLINK);
 }
 
@@ -120,19 +113,18 @@ static void read_contexts(struct nic_view *view, const struct nic_sources *sourc
  * for a process that is denied AF_INET sockets or ioctls. */
 static void read_hash(struct nic_view *view, const struct nic_sources *sources)
 {
-	_Alignas(struct ethtool_rxfh) uint8_t
-		answer[sizeof(struct ethtool_rxfh) + RSS_TABLE_MAX * sizeof(uint32_t) + 256];
 	struct arrival *arrival = &view->arrival;
-	struct rss_search search;
+	struct nic_work *work = sources->work;
 	size_t len;
-	int error = ethtool_rss(sources->ioctl, view->name, answer, sizeof(answer), &len);
+	int error =
+		ethtool_rss(sources->ioctl, view->name, work->answer, sizeof(work->answer), &len);
 
 	if (!error)
-		error = rss_parse_ioctl(answer, len, &arrival->hash, &arrival->table);
+		error = rss_parse_ioctl(work->answer, len, &arrival->hash, &arrival->table);
 	note_hash(view, ORIGIN_IOCTL, error);
-	if (error && error != -EOPNOTSUPP && !rss_by_netlink(view, sources, false, &search)) {
-		arrival->hash = search.hash;
-		arrival->table = search.table;
+	if (error && error != -EOPNOTSUPP && !rss_by_netlink(view, sources, false)) {
+		arrival->hash = work->search.hash;
+		arrival->table = work->search.table;
 		note_hash(view, ORIGIN_NETLINK, 0);
 	}
 	if (!arrival->table.size &&
@@ -153,11 +145,14 @@ static void read_fields(struct nic_view *view, const struct nic_sources *sources
 		int error = ethtool_hash_fields(sources->ioctl, view->name, flow_type[i], &bits);
 
 		hash->fields[i] = rss_fields(bits);
-		if (error) {
+		if (error == -EOPNOTSUPP || error == -EINVAL) {
 			/* Drivers without a choice do not answer; all of them hash TCP ports. */
 			hash->fields[i] = FIELDS_4_TUPLE;
 			nic_known(view, VALUE_FIELDS, ORIGIN_DRIVER);
 			view->doubtful = true;
+		} else if (error) {
+			nic_unknown(view, VALUE_FIELDS, error);
+			return;
 		}
 	}
 }
@@ -167,12 +162,16 @@ static void apply_driver(struct nic_view *view, const struct nic_sources *source
 	const struct nic_driver *driver = nic_driver(view->driver);
 	struct rss_hash *hash = &view->arrival.hash;
 	struct utsname kernel;
+	int error;
 
 	view->doubtful |= driver->doubtful;
 	view->flow_director = driver->atr_without_ntuple && !ntuple;
-	if (driver->atr_flag)
-		ethtool_private_flag(sources->ioctl, view->name, driver->atr_flag,
-				     &view->flow_director);
+	if (driver->atr_flag) {
+		error = ethtool_private_flag(sources->ioctl, view->name, driver->atr_flag,
+					     &view->flow_director);
+		/* It is on unless somebody switched it off. */
+		view->flow_director |= error && error != -ENOENT && error != -EOPNOTSUPP;
+	}
 	if (hash->function == HASH_UNKNOWN && hash->key_len) {
 		/* A key is used by Toeplitz only. */
 		hash->function = HASH_TOEPLITZ;

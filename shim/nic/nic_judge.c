@@ -156,10 +156,7 @@ void nic_judge(struct nic_view *view)
 		view->predictable_not[family] = port_reason(view, &use, (enum flow_family)family);
 		view->predictable[family] = view->predictable_not[family] == REASON_NONE;
 	}
-	/* Only a hash of addresses and ports is passed on as the flow's; the kernel replaces any
-	 * other by one with a secret of its own (skb_get_hash). */
-	rps->unknown = rps->count > 1 && (view->rps_differs || !view->rx_hash ||
-					  view->arrival.hash.fields[0] != FIELDS_4_TUPLE);
+	rps->unknown = rps->count > 1 && (view->rps_differs || !view->rx_hash);
 	arrival_seal(&view->arrival);
 	nic_judge_learnable(view);
 }

@@ -3,6 +3,7 @@
 #include "shim/kernel/procfs.h"
 #include "shim/kernel/sys.h"
 #include "shim/nic/nic_sources.h"
+#include "shim/nic/nic_work.h"
 #include <errno.h>
 #include <linux/if_arp.h>
 #include <linux/if_link.h>
@@ -164,17 +165,17 @@ static void on_link(void *context, uint16_t type, const uint8_t *payload, size_t
 		link_answer(context, payload, len);
 }
 
-static int links_by_netlink(struct nic_links *links, int fd)
+static int links_by_netlink(struct nic_links *links, const struct nic_sources *sources)
 {
 	struct ifinfomsg info = {.ifi_family = AF_UNSPEC};
-	uint8_t answer[16384];
+	struct nic_work *work = sources->work;
 	struct nl_request request;
 
 	nl_request_init(&request, RTM_GETLINK, NLM_F_DUMP, &info, sizeof(info));
 	/* Statistics are most of an answer, and made by asking every CPU. */
 	nl_request_add_u32(&request, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-	return nl_exchange(fd, &request, (struct nl_buffer){answer, sizeof(answer)}, on_link,
-			   links);
+	return nl_exchange(sources->route, &request,
+			   (struct nl_buffer){work->answer, sizeof(work->answer)}, on_link, links);
 }
 
 struct dev_lines {
@@ -225,7 +226,7 @@ int nic_links_read(struct nic_links *links, const struct nic_sources *sources)
 
 	links->count = 0;
 	links->missed = 0;
-	if (!links_by_netlink(links, sources->route))
+	if (!links_by_netlink(links, sources))
 		return links->count;
 	links->count = 0;
 	links->missed = 0;

@@ -92,7 +92,8 @@ static void apply_queue_cpus(struct nic_view *view, const struct policy *policy,
 	arrival->queue_count = list->count < RSS_QUEUES_MAX ? list->count : RSS_QUEUES_MAX;
 	for (int i = 0; i < RSS_QUEUES_MAX; i++) {
 		arrival->queue_cpu[i] = (int16_t)(i < arrival->queue_count ? cpus[i] : -1);
-		view->queue_irq[i] = -1; /* its affinity says nothing any more */
+		/* Their affinity says nothing any more. */
+		view->queue_irq[i] = view->queue_thread[i] = -1;
 	}
 	nic_known(view, VALUE_QUEUES, ORIGIN_POLICY);
 	nic_known(view, VALUE_QUEUE_CPU, ORIGIN_POLICY);

@@ -4,7 +4,7 @@
 #include "shim/kernel/sys.h"
 #include "shim/nic/irq_name.h"
 #include "shim/nic/nic_read.h"
-#include "shim/nic/queue_answer.h"
+#include "shim/nic/nic_work.h"
 #include <errno.h>
 #include <linux/genetlink.h>
 #include <string.h>
@@ -29,14 +29,14 @@ static int netdev_dump(const struct nic_sources *sources, uint8_t command, uint1
 		       uint32_t ifindex, nl_message_fn message, struct queue_map *map)
 {
 	struct genlmsghdr header = {.cmd = command, .version = 1};
+	struct nic_work *work = sources->work;
 	struct nl_request request;
-	uint8_t answer[8192];
 
 	nl_request_init(&request, (uint16_t)sources->netdev_family, NLM_F_DUMP, &header,
 			sizeof(header));
 	nl_request_add_u32(&request, attribute, ifindex);
-	return nl_exchange(sources->generic, &request, (struct nl_buffer){answer, sizeof(answer)},
-			   message, map);
+	return nl_exchange(sources->generic, &request,
+			   (struct nl_buffer){work->answer, sizeof(work->answer)}, message, map);
 }
 
 static int queues_by_netlink(struct queue_map *map, uint32_t ifindex,
@@ -58,7 +58,7 @@ static int queues_by_netlink(struct queue_map *map, uint32_t ifindex,
 struct irq_collection {
 	struct irq_owner owner;
 	struct queue_map *map;
-	int32_t half[RSS_QUEUES_MAX]; /* of IRQ_HALVES, in their order */
+	int32_t *half; /* RSS_QUEUES_MAX of IRQ_HALVES, in their order */
 	unsigned halves;
 	int32_t whole;
 	int found; /* interrupts with a role */
@@ -133,7 +133,6 @@ static void collection_finish(struct irq_collection *all)
 struct msi_walk {
 	struct irq_collection *all;
 	const struct nic_sources *sources;
-	int unnamed; /* interrupts whose names could not be read */
 };
 
 static bool on_msi(void *context, const char *entry)
@@ -147,9 +146,7 @@ static bool on_msi(void *context, const char *entry)
 		return true;
 	path_add_number(&path, (unsigned)irq);
 	path_add(&path, "/actions");
-	if (procfs_read_at(walk->sources->sys, &path, text, sizeof(text)) < 0)
-		walk->unnamed++;
-	else
+	if (procfs_read_at(walk->sources->sys, &path, text, sizeof(text)) >= 0)
 		irq_actions(text, (unsigned)irq, on_irq, walk->all);
 	return true;
 }
@@ -187,7 +184,7 @@ static int queues_by_name(struct queue_map *map, const struct nic_view *view,
 			  const struct nic_sources *sources)
 {
 	char bus[64];
-	struct irq_collection all = {.map = map, .whole = -1};
+	struct irq_collection all = {.map = map, .half = sources->work->half, .whole = -1};
 	struct msi_walk walk = {.all = &all, .sources = sources};
 	struct irq_lines lines = {.found = on_irq, .context = &all};
 	struct path device = device_path(view, "/device");
@@ -195,7 +192,7 @@ static int queues_by_name(struct queue_map *map, const struct nic_view *view,
 	static const char *const below[] = {"/device/msi_irqs", "/device/../msi_irqs"};
 	int error = -ENOENT;
 
-	memset(all.half, -1, sizeof(all.half));
+	memset(all.half, -1, sizeof(sources->work->half));
 	link_target(sources, &device, bus, sizeof(bus));
 	all.owner = (struct irq_owner){.dev = view->name, .bus = bus, .all_of_device = true};
 	for (size_t i = 0; error && i < sizeof(below) / sizeof(below[0]); i++) {
@@ -276,9 +273,11 @@ static int cpu_of_thread(int32_t thread, const struct nic_sources *sources)
 	return cpu_set_single(&cpus);
 }
 
-static int queue_cpu(int32_t irq, const struct placement *placement)
+static int queue_cpu(int32_t irq, int32_t thread, bool threaded, const struct placement *placement)
 {
-	return irq < 0 ? -1 : cpu_of_irq(irq, placement);
+	if (thread > 0)
+		return cpu_of_thread(thread, placement->sources);
+	return threaded || irq < 0 ? -1 : cpu_of_irq(irq, placement);
 }
 
 static unsigned side_cpus(const struct queue_side *side, unsigned count, bool threaded,
@@ -287,12 +286,8 @@ static unsigned side_cpus(const struct queue_side *side, unsigned count, bool th
 	unsigned known = 0;
 
 	for (unsigned i = 0; i < count; i++) {
-		int cpu = -1;
+		int cpu = queue_cpu(side->irq[i], side->thread[i], threaded, placement);
 
-		if (side->thread[i] > 0)
-			cpu = cpu_of_thread(side->thread[i], placement->sources);
-		else if (!threaded)
-			cpu = queue_cpu(side->irq[i], placement);
 		cpus[i] = (int16_t)cpu;
 		known += cpu >= 0;
 	}
@@ -355,53 +350,61 @@ static bool any_told(const struct queue_side *side)
 	return false;
 }
 
-bool nic_reread_queues(struct nic_view *view, const struct nic_view *before,
+/* Where neither an interrupt nor a thread is known, only nic_read_queues() may find one: that means
+ * asking drivers, or reading all of /proc/interrupts. */
+void nic_reread_queues(struct nic_view *view, const struct nic_view *before,
 		       const struct nic_sources *sources)
 {
-	struct placement placement;
+	struct placement placement = placement_of(sources);
+	struct nic_fact fact = before->fact[VALUE_QUEUE_CPU];
+	int16_t *cpus = view->arrival.queue_cpu;
 	bool known = false;
 
 	view->threaded_napi = is_threaded(view, sources);
-	if (view->threaded_napi || sources->detail || !nic_knows(view, VALUE_QUEUES))
-		return false;
-	placement = placement_of(sources);
-	for (unsigned i = 0; i < view->arrival.queue_count; i++) {
-		if (before->queue_irq[i] < 0)
-			return false;
-		view->arrival.queue_cpu[i] = (int16_t)queue_cpu(before->queue_irq[i], &placement);
-		known |= view->arrival.queue_cpu[i] >= 0;
-	}
 	memcpy(view->queue_irq, before->queue_irq, sizeof(view->queue_irq));
-	view->fact[VALUE_QUEUE_CPU] = before->fact[VALUE_QUEUE_CPU];
+	memcpy(view->queue_thread, before->queue_thread, sizeof(view->queue_thread));
+	memcpy(cpus, before->arrival.queue_cpu, sizeof(view->arrival.queue_cpu));
+	if (fact.origin == ORIGIN_SYSFS)
+		queues_by_channel(view, sources);
+	for (unsigned i = 0; i < view->arrival.queue_count; i++) {
+		int32_t irq = view->queue_irq[i], thread = view->queue_thread[i];
+
+		if (irq >= 0 || thread > 0 || view->threaded_napi)
+			cpus[i] = (int16_t)queue_cpu(irq, thread, view->threaded_napi, &placement);
+		known |= cpus[i] >= 0;
+	}
+	view->fact[VALUE_QUEUE_CPU] = fact;
 	if (!known)
-		nic_unknown(view, VALUE_QUEUE_CPU, before->fact[VALUE_QUEUE_CPU].error);
-	return true;
+		nic_unknown(view, VALUE_QUEUE_CPU, fact.error);
+	else if (fact.origin == ORIGIN_UNKNOWN)
+		nic_known(view, VALUE_QUEUE_CPU, ORIGIN_PROC);
 }
 
 void nic_read_queues(struct nic_view *view, const struct nic_sources *sources)
 {
 	struct placement placement = placement_of(sources);
 	enum nic_origin origin = ORIGIN_NETLINK;
-	struct queue_map map;
+	struct queue_map *map = &sources->work->map;
 	int error;
 
-	queue_map_init(&map);
-	error = queues_by_netlink(&map, view->ifindex, sources);
-	if (!nic_knows(view, VALUE_QUEUES) && !error && map.rx.count) {
-		view->arrival.queue_count = map.rx.count;
-		view->tx_count = map.tx.count;
+	queue_map_init(map);
+	error = queues_by_netlink(map, view->ifindex, sources);
+	if (!nic_knows(view, VALUE_QUEUES) && !error && map->rx.count) {
+		view->arrival.queue_count = map->rx.count;
+		view->tx_count = map->tx.count;
 		nic_known(view, VALUE_QUEUES, ORIGIN_NETLINK);
 	}
 	view->threaded_napi = is_threaded(view, sources);
-	if (error || !any_told(&map.rx)) {
+	if (error || !any_told(&map->rx)) {
 		/* Most drivers do not tell netlink their interrupts. */
-		error = queues_by_name(&map, view, sources);
+		error = queues_by_name(map, view, sources);
 		origin = ORIGIN_PROC;
 	}
 	if (!view->arrival.queue_count)
-		view->arrival.queue_count = map.rx.count;
-	memcpy(view->queue_irq, map.rx.irq, sizeof(view->queue_irq));
-	if (side_cpus(&map.rx, view->arrival.queue_count, view->threaded_napi, &placement,
+		view->arrival.queue_count = map->rx.count;
+	memcpy(view->queue_irq, map->rx.irq, sizeof(view->queue_irq));
+	memcpy(view->queue_thread, map->rx.thread, sizeof(view->queue_thread));
+	if (side_cpus(&map->rx, view->arrival.queue_count, view->threaded_napi, &placement,
 		      view->arrival.queue_cpu))
 		nic_known(view, VALUE_QUEUE_CPU, origin);
 	else if (queues_by_channel(view, sources))
@@ -409,6 +412,6 @@ void nic_read_queues(struct nic_view *view, const struct nic_sources *sources)
 	else
 		nic_unknown(view, VALUE_QUEUE_CPU, error);
 	if (sources->detail &&
-	    side_cpus(&map.tx, view->tx_count, view->threaded_napi, &placement, view->tx_cpu))
+	    side_cpus(&map->tx, view->tx_count, view->threaded_napi, &placement, view->tx_cpu))
 		nic_known(view, VALUE_TX_CPU, origin);
 }

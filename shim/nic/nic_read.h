@@ -26,9 +26,8 @@ void nic_read_hash(struct nic_view *view, const struct nic_sources *sources);
 /* The CPU of each receive (with `detail` also transmit) queue. */
 void nic_read_queues(struct nic_view *view, const struct nic_sources *sources);
 
-/* The same by the interrupts known from `before`, which saves finding them: that is most of the
- * work. False where that is not all there is to it; nic_read_queues() is then to be called. */
-bool nic_reread_queues(struct nic_view *view, const struct nic_view *before,
+/* The same by the interrupts and threads known from `before`: no driver is asked. */
+void nic_reread_queues(struct nic_view *view, const struct nic_view *before,
 		       const struct nic_sources *sources);
 
 /* RPS, RFS, with `detail` XPS. */
@@ -47,6 +46,9 @@ void nic_judge(struct nic_view *view);
 /* Sets learnable from the verdict. */
 void nic_judge_learnable(struct nic_view *view);
 
-/* Reads one interface again as nic_scan() did, without looking at the interfaces below. */
+/* Reads one interface again, as far as /proc and /sys tell, without looking at those below it. */
 void nic_reread(struct nic_view *again, const struct nic_view *view, const struct policy *policy,
 		const struct nic_sources *sources);
+
+/* Carries what is known of each interface to those that stand on it. */
+void nic_stack_up(struct nic_set *set, const struct policy *policy);

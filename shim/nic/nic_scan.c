@@ -3,6 +3,7 @@
 #include "shim/kernel/sys.h"
 #include "shim/nic/nic_links.h"
 #include "shim/nic/nic_read.h"
+#include "shim/nic/nic_work.h"
 #include "shim/policy/policy.h"
 #include <errno.h>
 #include <string.h>
@@ -22,6 +23,7 @@ static void view_init(struct nic_view *view, const struct nic_link *link)
 	memset(view->tx_cpu, -1, sizeof(view->tx_cpu));
 	memset(view->xps_queue, -1, sizeof(view->xps_queue));
 	memset(view->queue_irq, -1, sizeof(view->queue_irq));
+	memset(view->queue_thread, -1, sizeof(view->queue_thread));
 }
 
 static struct path device_file(const struct nic_view *view, const char *file)
@@ -162,15 +164,41 @@ bool nic_stands_on_others(const struct nic_view *view)
 	}
 }
 
+/* What drivers are asked for, as they told it before. */
+static void keep_answers(struct nic_view *view, const struct nic_view *before)
+{
+	static const enum nic_value asked[] = {VALUE_FUNCTION, VALUE_TRANSFORM, VALUE_FIELDS,
+					       VALUE_KEY,      VALUE_TABLE,     VALUE_QUEUES,
+					       VALUE_RULES,    VALUE_CONTEXTS};
+
+	memcpy(view->driver, before->driver, sizeof(view->driver));
+	view->numa_node = before->numa_node;
+	view->arrival.hash = before->arrival.hash;
+	view->arrival.table = before->arrival.table;
+	view->arrival.queue_count = before->arrival.queue_count;
+	view->tx_count = before->tx_count;
+	view->rx_hash = before->rx_hash;
+	view->ntuple = before->ntuple;
+	view->flow_director = before->flow_director;
+	view->doubtful = before->doubtful;
+	view->rules = before->rules;
+	view->contexts = before->contexts;
+	for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++)
+		view->fact[asked[i]] = before->fact[asked[i]];
+}
+
 /* Everything but the identity, which says what there is to read. `before`: what an earlier scan
- * found, or NULL. */
+ * found, and is still so as far as only drivers can tell; or NULL. */
 static void read_rest(struct nic_view *view, const struct nic_view *before,
 		      const struct policy *policy, const struct nic_sources *sources)
 {
-	if (view->kind == NIC_PHYSICAL) {
+	if (before)
+		keep_answers(view, before);
+	if (view->kind == NIC_PHYSICAL && before) {
+		nic_reread_queues(view, before, sources);
+	} else if (view->kind == NIC_PHYSICAL) {
 		nic_read_hash(view, sources);
-		if (!before || !nic_reread_queues(view, before, sources))
-			nic_read_queues(view, sources);
+		nic_read_queues(view, sources);
 	}
 	if (view->kind != NIC_LOOPBACK &&
 	    (view->kind == NIC_PHYSICAL || !nic_stands_on_others(view)))
@@ -212,7 +240,6 @@ void nic_reread(struct nic_view *again, const struct nic_view *view, const struc
 	again->active_backup = view->active_backup;
 	again->lower_count = view->lower_count;
 	memcpy(again->lower, view->lower, sizeof(again->lower));
-	read_identity(again, &sources);
 	read_rest(again, view, policy, &sources);
 }
 
@@ -257,19 +284,33 @@ void nic_scan_described(struct nic_set *out, const char *dev, const struct polic
 	nic_judge(&out->view[0]);
 }
 
+void nic_stack_up(struct nic_set *set, const struct policy *policy)
+{
+	/* Each round goes one storey up. */
+	for (int storey = 0; storey < STACK_DEPTH; storey++) {
+		for (unsigned i = 0; i < set->count; i++) {
+			struct nic_view *view = &set->view[i];
+
+			if (nic_stands_on_others(view) && nic_take_lower(view, set) &&
+			    nic_apply_policy(view, policy))
+				nic_judge(view);
+		}
+	}
+}
+
 int nic_scan(struct nic_set *out, const struct policy *policy, const struct nic_sources *sources)
 {
-	struct nic_links links;
-	int found = nic_links_read(&links, sources);
+	struct nic_links *links = &sources->work->links;
+	int found = nic_links_read(links, sources);
 
 	out->count = 0;
 	out->missed = 0;
 	if (found < 0)
 		return found;
-	out->missed = links.missed;
+	out->missed = links->missed;
 	for (int wanted = 0; wanted <= 2; wanted++) {
-		for (unsigned i = 0; i < links.count; i++) {
-			const struct nic_link *link = &links.link[i];
+		for (unsigned i = 0; i < links->count; i++) {
+			const struct nic_link *link = &links->link[i];
 
 			if (rank(link, policy) != wanted)
 				continue;
@@ -277,20 +318,19 @@ int nic_scan(struct nic_set *out, const struct policy *policy, const struct nic_
 				out->missed++;
 				continue;
 			}
-			scan_one(&out->view[out->count++], &links, link, policy, sources);
+			scan_one(&out->view[out->count++], links, link, policy, sources);
 		}
 	}
-	/* Each round carries what is known one storey up. */
-	for (int storey = 0; storey < STACK_DEPTH; storey++) {
-		for (unsigned i = 0; i < out->count; i++) {
-			struct nic_view *view = &out->view[i];
-
-			if (nic_stands_on_others(view) && nic_take_lower(view, out) &&
-			    nic_apply_policy(view, policy))
-				nic_judge(view);
-		}
-	}
+	nic_stack_up(out, policy);
 	return out->count;
+}
+
+bool nic_set_same(const struct nic_set *a, const struct nic_set *b)
+{
+	/* Views are zeroed before they are filled, so padding compares equal too.
+	 * NOLINTNEXTLINE(bugprone-suspicious-memory-comparison) */
+	return a->count == b->count && a->missed == b->missed &&
+	       !memcmp(a->view, b->view, a->count * sizeof(a->view[0]));
 }
 
 const struct nic_view *nic_by_index(const struct nic_set *set, uint32_t ifindex)
@@ -307,6 +347,14 @@ const struct nic_view *nic_by_name(const struct nic_set *set, const char *name)
 		if (!strcmp(set->view[i].name, name))
 			return &set->view[i];
 	return NULL;
+}
+
+bool nic_may_spread(const struct nic_set *set)
+{
+	for (unsigned i = 0; set && i < set->count; i++)
+		if (set->view[i].spreads || set->view[i].spreads_not == REASON_ONE_CPU)
+			return true;
+	return nic_any_learnable(set);
 }
 
 unsigned nic_spreading(const struct nic_set *set, uint32_t *ifindexes, unsigned max,

@@ -21,7 +21,7 @@ static int open_ioctl(void)
 	return (int)fd;
 }
 
-void nic_sources_open(struct nic_sources *sources, bool detail)
+void nic_sources_open(struct nic_sources *sources, struct nic_work *work, bool detail)
 {
 	sources->proc = open_directory("/proc");
 	sources->sys = open_directory("/sys");
@@ -31,6 +31,7 @@ void nic_sources_open(struct nic_sources *sources, bool detail)
 	sources->ethtool_family = nl_family(sources->generic, "ethtool", NULL, NULL);
 	sources->netdev_family = nl_family(sources->generic, "netdev", NULL, NULL);
 	sources->detail = detail;
+	sources->work = work;
 }
 
 void nic_sources_close(struct nic_sources *sources)

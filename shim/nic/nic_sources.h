@@ -4,6 +4,8 @@
 #pragma once
 #include <stdbool.h>
 
+struct nic_work;
+
 struct nic_sources {
 	int proc;           /* directory /proc */
 	int sys;            /* directory /sys */
@@ -12,9 +14,11 @@ struct nic_sources {
 	int generic;        /* NETLINK_GENERIC socket */
 	int ethtool_family; /* generic netlink family numbers; -errno when the kernel has none */
 	int netdev_family;
-	bool detail; /* read also what only the command shows: XPS, rules, transmit interrupts */
+	bool detail; /* read also what servers do not ask: transmit interrupts, XPS, RSS contexts */
+	struct nic_work *work; /* see nic_work.h */
 };
 
-/* Opens all members close-on-exec; a caller may move the descriptors to other numbers. */
-void nic_sources_open(struct nic_sources *sources, bool detail);
+/* Opens all members close-on-exec; a caller may move the descriptors to other numbers. Who does not
+ * scan by them needs no `work`. */
+void nic_sources_open(struct nic_sources *sources, struct nic_work *work, bool detail);
 void nic_sources_close(struct nic_sources *sources);

@@ -2,6 +2,7 @@
 #include "shim/kernel/procfs.h"
 #include "shim/kernel/sys.h"
 #include "shim/nic/nic_read.h"
+#include "shim/nic/nic_work.h"
 #include <errno.h>
 #include <string.h>
 
@@ -23,53 +24,53 @@ static void rps_fill(struct rps_map *rps, const cpu_set_t *cpus)
 		rps->cpu[rps->count++] = (uint16_t)cpu;
 }
 
-/* What RPS would give to an unplugged CPU stays where the queue's interrupt is (get_rps_cpu). */
-static void leave_unplugged(struct nic_view *view, const struct nic_sources *sources)
+static void add_mask(struct rps_masks *masks, unsigned queue, const cpu_set_t *mask)
 {
-	struct path path = path_of("devices/system/cpu/online");
-	const struct arrival *arrival = &view->arrival;
-	cpu_set_t online, there;
+	if (!queue)
+		masks->first = *mask;
+	CPU_OR(&masks->all, &masks->all, mask);
+	masks->unlike |= !CPU_EQUAL(mask, &masks->first);
+	masks->some_spread |= CPU_COUNT(mask) > 1;
+	masks->single[queue] = (int16_t)cpu_set_single(mask);
+	masks->none[queue] = !CPU_COUNT(mask);
+}
 
-	if (procfs_cpu_list(sources->sys, &path, &online) < 0)
-		return;
-	CPU_AND(&there, &view->cpus, &online);
-	if (CPU_EQUAL(&there, &view->cpus))
-		return;
-	view->rps_differs = true;
+/* What RPS would give to an unplugged CPU stays where the queue's interrupt is (get_rps_cpu), and
+ * so does what it is not asked to move. */
+static void spread_by_rps(struct nic_view *view, const struct rps_masks *masks,
+			  const cpu_set_t *online)
+{
+	struct arrival *arrival = &view->arrival;
+	bool unplugged;
+
+	CPU_AND(&view->cpus, &masks->all, online);
+	unplugged = !CPU_EQUAL(&view->cpus, &masks->all);
+	view->rps_differs = masks->unlike || unplugged;
+	rps_fill(&arrival->rps, masks->unlike ? &masks->all : &masks->first);
 	for (unsigned i = 0; i < arrival->queue_count; i++)
-		if (arrival->queue_cpu[i] >= 0)
-			CPU_SET(arrival->queue_cpu[i], &there);
-	view->cpus = there;
+		if (arrival->queue_cpu[i] >= 0 && (unplugged || masks->none[i]))
+			CPU_SET(arrival->queue_cpu[i], &view->cpus);
 }
 
 /* One mask for all queues is what struct arrival can hold. A mask of one CPU a queue is the same as
  * an interrupt there; anything else makes the CPU depend on the queue and the hash. */
 static void read_rps(struct nic_view *view, int queues, const struct nic_sources *sources)
 {
+	struct path online_file = path_of("devices/system/cpu/online");
+	struct rps_masks *masks = &sources->work->rps;
 	struct arrival *arrival = &view->arrival;
-	int16_t single[RSS_QUEUES_MAX];
-	bool some_spread = false;
-	bool unlike = false;
-	cpu_set_t first;
-	cpu_set_t mask;
-	cpu_set_t all;
+	cpu_set_t online, mask;
 	unsigned queue;
 	int error = 0;
 
-	CPU_ZERO(&first);
-	CPU_ZERO(&all);
+	memset(masks, 0, sizeof(*masks));
 	for (queue = 0; queue < RSS_QUEUES_MAX; queue++) {
 		struct path path = queue_path("rx-", queue, "/rps_cpus");
 
 		error = procfs_cpu_mask(queues, &path, &mask);
 		if (error)
 			break;
-		if (!queue)
-			first = mask;
-		CPU_OR(&all, &all, &mask);
-		unlike |= !CPU_EQUAL(&mask, &first);
-		some_spread |= CPU_COUNT(&mask) > 1;
-		single[queue] = (int16_t)cpu_set_single(&mask);
+		add_mask(masks, queue, &mask);
 	}
 	if (!queue) {
 		nic_unknown(view, VALUE_RPS, error);
@@ -80,17 +81,18 @@ static void read_rps(struct nic_view *view, int queues, const struct nic_sources
 		arrival->queue_count = (uint16_t)queue;
 		nic_known(view, VALUE_QUEUES, ORIGIN_SYSFS);
 	}
-	if (some_spread) {
-		view->rps_differs = unlike;
-		view->cpus = all;
-		rps_fill(&arrival->rps, &first);
-		leave_unplugged(view, sources);
+	if (!CPU_COUNT(&masks->all))
+		return;
+	if (procfs_cpu_list(sources->sys, &online_file, &online) < 0)
+		memset(&online, 0xff, sizeof(online));
+	if (masks->some_spread) {
+		spread_by_rps(view, masks, &online);
 		return;
 	}
 	for (unsigned i = 0; i < queue && i < arrival->queue_count; i++) {
-		if (single[i] < 0)
+		if (masks->single[i] < 0 || !CPU_ISSET(masks->single[i], &online))
 			continue;
-		arrival->queue_cpu[i] = single[i];
+		arrival->queue_cpu[i] = masks->single[i];
 		nic_known(view, VALUE_QUEUE_CPU, ORIGIN_SYSFS);
 	}
 }

@@ -14,6 +14,7 @@ static void take_arrival(struct nic_view *view, const struct nic_view *lower)
 	memcpy(view->tx_cpu, lower->tx_cpu, sizeof(view->tx_cpu));
 	memcpy(view->xps_queue, lower->xps_queue, sizeof(view->xps_queue));
 	memcpy(view->queue_irq, lower->queue_irq, sizeof(view->queue_irq));
+	memcpy(view->queue_thread, lower->queue_thread, sizeof(view->queue_thread));
 	view->rx_hash = lower->rx_hash;
 	view->ntuple = lower->ntuple;
 	view->flow_director = lower->flow_director;

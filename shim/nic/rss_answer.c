@@ -35,19 +35,19 @@ static enum hash_transform transform_of(uint32_t bits)
 	return bits & XFRM_SYM_XOR ? TRANSFORM_SYMMETRIC_XOR : TRANSFORM_NONE;
 }
 
-static int take_key(struct rss_hash *hash, const uint8_t *key, size_t len)
+static void take_key(struct rss_hash *hash, const uint8_t *key, size_t len)
 {
 	uint8_t any = 0;
 
+	/* Of a longer one, no hash of ours uses the rest. */
 	if (len > RSS_KEY_MAX)
-		return -EBADMSG;
+		len = RSS_KEY_MAX;
 	for (size_t i = 0; i < len; i++)
 		any |= key[i];
 	if (!any)
-		return 0;
+		return;
 	memcpy(hash->key, key, len);
 	hash->key_len = (uint8_t)len;
-	return 0;
 }
 
 static int take_table(struct rss_table *table, const uint8_t *bytes, size_t len)
@@ -88,18 +88,18 @@ int rss_parse_ioctl(const void *answer, size_t len, struct rss_hash *hash, struc
 	memcpy(&head, bytes, sizeof(head));
 	bytes += sizeof(head);
 	len -= sizeof(head);
-	if (head.indir_size > RSS_TABLE_MAX || head.key_size > RSS_KEY_MAX)
+	if (head.indir_size > RSS_TABLE_MAX || head.key_size > len)
 		return -EBADMSG;
 	table_len = head.indir_size * sizeof(uint32_t);
 	if (table_len + head.key_size > len)
 		return -EBADMSG;
 	hash->function = function_of(head.hfunc);
 	hash->transform = transform_of(head.rsvd8[0]); /* input_xfrm since 6.8, 0 before */
-	if (take_table(table, bytes, table_len) ||
-	    take_key(hash, bytes + table_len, head.key_size)) {
+	if (take_table(table, bytes, table_len)) {
 		forget(hash, table);
 		return -EBADMSG;
 	}
+	take_key(hash, bytes + table_len, head.key_size);
 	return 0;
 }
 
@@ -127,7 +127,7 @@ int rss_parse_netlink(const uint8_t *payload, size_t len, struct rss_hash *hash,
 			error = take_table(table, attr.value, attr.len);
 			break;
 		case RSS_HKEY:
-			error = take_key(hash, attr.value, attr.len);
+			take_key(hash, attr.value, attr.len);
 			break;
 		case RSS_INPUT_XFRM:
 			hash->transform = transform_of(nl_u32(&attr));

@@ -57,8 +57,7 @@ static cpu_set_t choice(void)
 	if (policy->kind == CPUS_LIST)
 		cpus = policy->set;
 	else
-		nic_spreading(machine_nics() ? machine_nics() : runtime_nics(), ifindex, NIC_MAX,
-			      &cpus);
+		nic_spreading(machine_nics(), ifindex, NIC_MAX, &cpus);
 	CPU_AND(&cpus, &cpus, &inherited);
 	return cpus;
 }

@@ -1,7 +1,9 @@
 #include "shim/process/runtime.h"
 #include "shim/learn/teach.h"
 #include "shim/nic/nic_sources.h"
+#include "shim/nic/nic_work.h"
 #include "shim/policy/start.h"
+#include "shim/process/machine.h"
 #include "shim/process/own_fd.h"
 #include "shim/process/self.h"
 #include "shim/stat/stat.h"
@@ -15,6 +17,7 @@ static struct policy policy;
 static struct nic_set nics;
 static struct cpu_topology topology;
 static struct nic_sources sources;
+static struct nic_work work;
 static _Atomic int discovered;
 
 void runtime_start(void)
@@ -50,7 +53,7 @@ void runtime_discover(void)
 		return;
 	self_lock(&guard);
 	if (!discovered) {
-		nic_sources_open(&sources, false);
+		nic_sources_open(&sources, &work, false);
 		keep(&sources.proc);
 		keep(&sources.sys);
 		keep(&sources.ioctl);
@@ -58,6 +61,7 @@ void runtime_discover(void)
 		keep(&sources.generic);
 		topology_read(&topology, sources.sys);
 		nic_scan(&nics, &policy, &sources);
+		machine_start();
 		stat_start(&(struct stat_origin){.policy = &policy,
 						 .nics = &nics,
 						 .online = &topology.online,

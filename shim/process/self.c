@@ -80,13 +80,23 @@ bool self_is_borrowed(void)
 	return self_page && self_pid() != (int)sys(SYS_getpid);
 }
 
-void self_lock(struct self_guard *guard)
+void self_block_signals(struct self_guard *guard)
 {
-	const struct timespec briefly = {.tv_nsec = 50000};
 	uint64_t all = ~UINT64_C(0);
-	int free = 0;
 
 	sys(SYS_rt_sigprocmask, SIG_BLOCK, &all, &guard->signals, sizeof(all));
+}
+
+void self_allow_signals(const struct self_guard *guard)
+{
+	sys(SYS_rt_sigprocmask, SIG_SETMASK, &guard->signals, NULL, sizeof(guard->signals));
+}
+
+void self_resume(void)
+{
+	const struct timespec briefly = {.tv_nsec = 50000};
+	int free = 0;
+
 	self_epoch();
 	for (int tries = 0; !atomic_compare_exchange_weak(&self_page->locked, &free, 1); tries++) {
 		free = 0;
@@ -98,23 +108,33 @@ void self_lock(struct self_guard *guard)
 	}
 }
 
+void self_pause(void)
+{
+	self_page->locked = 0;
+}
+
+void self_lock(struct self_guard *guard)
+{
+	self_block_signals(guard);
+	self_resume();
+}
+
 bool self_trylock(struct self_guard *guard)
 {
-	uint64_t all = ~UINT64_C(0);
 	int free = 0;
 
 	self_epoch();
 	if (self_page->locked)
 		return false;
-	sys(SYS_rt_sigprocmask, SIG_BLOCK, &all, &guard->signals, sizeof(all));
+	self_block_signals(guard);
 	if (atomic_compare_exchange_strong(&self_page->locked, &free, 1))
 		return true;
-	sys(SYS_rt_sigprocmask, SIG_SETMASK, &guard->signals, NULL, sizeof(guard->signals));
+	self_allow_signals(guard);
 	return false;
 }
 
 void self_unlock(const struct self_guard *guard)
 {
-	self_page->locked = 0;
-	sys(SYS_rt_sigprocmask, SIG_SETMASK, &guard->signals, NULL, sizeof(guard->signals));
+	self_pause();
+	self_allow_signals(guard);
 }

@@ -44,3 +44,12 @@ void self_lock(struct self_guard *guard);
 void self_unlock(const struct self_guard *guard);
 /* For what can be left to whoever has it, or to the next time. */
 bool self_trylock(struct self_guard *guard);
+
+/* For who holds it and may have to wait for the kernel: others may have it meanwhile. Signals stay
+ * blocked. */
+void self_pause(void);
+void self_resume(void);
+
+/* Signals alone. */
+void self_block_signals(struct self_guard *guard);
+void self_allow_signals(const struct self_guard *guard);

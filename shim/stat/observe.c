@@ -37,10 +37,10 @@ static void follow_machine(void)
 	uint64_t now_ms = clock_ms();
 	struct self_guard guard;
 
-	if (!machine_is_due(now_ms) || self_is_borrowed() || !runtime_nics())
+	if (!machine_is_due(now_ms, false) || self_is_borrowed() || !runtime_nics())
 		return;
 	self_lock(&guard);
-	machine_follow(now_ms);
+	machine_follow(now_ms, false);
 	self_unlock(&guard);
 }
 

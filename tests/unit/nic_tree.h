@@ -1,6 +1,7 @@
 /* A /proc and a /sys of our own making, for the readers that take directory descriptors. */
 #pragma once
 #include "shim/nic/nic_sources.h"
+#include "shim/nic/nic_work.h"
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -32,6 +33,7 @@ static inline void tree_parents(const char *path)
 
 static inline void tree_make(struct tree *tree)
 {
+	static struct nic_work work;
 	char path[64];
 
 	strcpy(tree->root, "/tmp/rssshim-tree-XXXXXX");
@@ -48,6 +50,7 @@ static inline void tree_make(struct tree *tree)
 	tree->sources.ethtool_family = -EAFNOSUPPORT;
 	tree->sources.netdev_family = -EAFNOSUPPORT;
 	tree->sources.detail = true;
+	tree->sources.work = &work;
 }
 
 static inline int tree_unlink(const char *path, const struct stat *info, int type, struct FTW *ftw)

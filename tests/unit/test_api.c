@@ -1,6 +1,7 @@
 /* include/rssshim.h on the running kernel, in network namespaces of its own, against an independent
  * hash. */
 #include "include/rssshim.h"
+#include "shim/api/view.h"
 #include "tests/unit/reference.h"
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
@@ -180,6 +181,37 @@ Test(api, what_cannot_be_answered)
 	example_make(&example, &state, AF_INET);
 	to_address(&example.remote, AF_INET, loopback, 80);
 	cr_expect_eq(rssshim_flow_cpu(rss, &example.asked, NULL), -EINVAL, "loopback");
+	/* As a source, too; and no address at all. */
+	for (int i = 0; i < 4; i++) {
+		uint8_t family = i % 2 ? AF_INET6 : AF_INET;
+		uint8_t unseen[16] = {0};
+
+		if (i >= 2)
+			memcpy(unseen, i == 2 ? loopback : in6addr_loopback.s6_addr,
+			       i == 2 ? 4 : 16);
+		example_make(&example, &state, family);
+		to_address(&example.local, family, unseen, 80);
+		cr_expect_eq(rssshim_flow_cpu(rss, &example.asked, NULL), -EINVAL, "%d", i);
+		cr_expect_eq(rssshim_ports(rss, &example.asked, 0, 0, &port, 1), -EINVAL, "%d", i);
+	}
+}
+
+/* A child of fork() may ask, whatever another thread was at when it was forked. */
+Test(api, forked_in_the_midst_of_a_refresh)
+{
+	struct rssshim_nic facts;
+	int status;
+
+	cr_assert_eq(pthread_rwlock_wrlock(&rss->in_use), 0);
+	pid_t child = fork();
+	if (!child) {
+		alarm(10);
+		_exit(rssshim_nic(rss, t0, &facts) || rssshim_refresh(rss) != -ECHILD);
+	}
+	pthread_rwlock_unlock(&rss->in_use);
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	cr_expect_eq(status, 0, "status %x", status);
+	cr_expect_eq(rssshim_nic(rss, t0, &facts), 0);
 }
 
 static bool is_reserved(unsigned port)

@@ -53,6 +53,20 @@ Test(arrival, rps_has_the_last_word)
 	cr_expect_eq(arrival_of(&nic, &flow).cpu, -1);
 }
 
+/* The kernel takes the NIC's hash for the flow's where the ports are in it; each family has its own
+ * fields. */
+Test(arrival, rps_by_a_hash_of_addresses)
+{
+	fill(128, 4, 4);
+	nic.rps.count = 2;
+	nic.rps.cpu[1] = 1;
+	nic.hash.fields[FLOW_IPV6] = FIELDS_ADDRESSES;
+	cr_expect_geq(arrival_of(&nic, &flow).cpu, 0);
+	nic.hash.fields[FLOW_IPV4] = FIELDS_ADDRESSES;
+	nic.hash.fields[FLOW_IPV6] = FIELDS_4_TUPLE;
+	cr_expect_eq(arrival_of(&nic, &flow).cpu, -1);
+}
+
 Test(arrival, what_is_not_known_is_minus_one)
 {
 	struct arrival_place p;

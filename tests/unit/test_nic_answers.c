@@ -99,8 +99,11 @@ Test(nic_answers, rss_ioctl_cut_or_too_large)
 	}
 	len = ioctl_answer(answer, RSS_TABLE_MAX + 1, 40, 1, 0);
 	cr_expect_eq(rss_parse_ioctl(answer, len, &hash, &table), -EBADMSG);
-	len = ioctl_answer(answer, 4, RSS_KEY_MAX + 1, 1, 0);
-	cr_expect_eq(rss_parse_ioctl(answer, len, &hash, &table), -EBADMSG);
+	len = ioctl_answer(answer, 4, RSS_KEY_MAX + 12, 1, 0);
+	cr_expect_eq(rss_parse_ioctl(answer, len, &hash, &table), 0, "the rest hashes nothing");
+	cr_expect_eq(hash.key_len, RSS_KEY_MAX);
+	cr_expect_eq(table.size, 4);
+	cr_expect_eq(rss_parse_ioctl(answer, len - 1, &hash, &table), -EBADMSG);
 	len = ioctl_answer(answer, 4, 40, 1, 0);
 	memcpy(answer + sizeof(struct ethtool_rxfh), &(uint32_t){RSS_QUEUES_MAX}, 4);
 	cr_expect_eq(rss_parse_ioctl(answer, len, &hash, &table), -EBADMSG);

@@ -96,6 +96,7 @@ Test(nic_judge, one_queue_or_one_cpu)
 	for (int i = 0; i < 4; i++)
 		view->arrival.queue_cpu[i] = 2;
 	expect_no(view, false, REASON_ONE_CPU);
+	cr_expect(nic_may_spread(&set), "once its interrupts are");
 	memset(view->arrival.table.queue, 0, sizeof(view->arrival.table.queue));
 	expect_no(view, false, REASON_SINGLE_QUEUE);
 	cr_expect_not(view->multi_queue);
@@ -191,6 +192,8 @@ Test(nic_judge, rps)
 	view->arrival.table.size = 0;
 	view->arrival.queue_count = 1;
 	expect_no(view, true, REASON_NONE);
+	view->rx_hash = false;
+	expect_no(view, true, REASON_RPS_HASH);
 }
 
 Test(nic_judge, links_within_the_host)

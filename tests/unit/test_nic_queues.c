@@ -25,6 +25,7 @@ static void start(const char *name, unsigned queues)
 	memset(view.arrival.queue_cpu, -1, sizeof(view.arrival.queue_cpu));
 	memset(view.tx_cpu, -1, sizeof(view.tx_cpu));
 	memset(view.queue_irq, -1, sizeof(view.queue_irq));
+	memset(view.queue_thread, -1, sizeof(view.queue_thread));
 	view.arrival.queue_count = (uint16_t)queues;
 	view.tx_count = (uint16_t)queues;
 }
@@ -278,6 +279,61 @@ Test(nic_queues, threaded_napi)
 	cr_expect_not(nic_knows(&view, VALUE_QUEUE_CPU));
 	cr_expect_eq(view.arrival.queue_cpu[0], -1);
 	cr_expect_eq(view.queue_irq[0], 28);
+}
+
+static struct nic_view again;
+
+static void reread(void)
+{
+	memset(&again, 0, sizeof(again));
+	strcpy(again.name, view.name);
+	again.arrival.queue_count = view.arrival.queue_count;
+	nic_reread_queues(&again, &view, &tree.sources);
+}
+
+/* By what is known of them, without a look at who serves what. */
+Test(nic_queues, interrupts_that_moved)
+{
+	interrupts("interrupts-ena.txt");
+	affinities(28, 31, 4, "effective_affinity_list");
+	start("eth0", 4);
+	nic_read_queues(&view, &tree.sources);
+	tree_file(&tree, "", "proc/interrupts");
+	reread();
+	cr_expect_eq(memcmp(again.arrival.queue_cpu, view.arrival.queue_cpu,
+			    sizeof(again.arrival.queue_cpu)),
+		     0);
+	cr_expect_eq(again.fact[VALUE_QUEUE_CPU].origin, view.fact[VALUE_QUEUE_CPU].origin);
+	tree_file(&tree, "2\n", "proc/irq/28/smp_affinity_list");
+	reread();
+	cr_expect_eq(again.arrival.queue_cpu[0], 2);
+	cr_expect_eq(again.arrival.queue_cpu[1], view.arrival.queue_cpu[1]);
+	/* Whose interrupt nobody found stays where it was said to be. */
+	view.queue_irq[0] = -1;
+	reread();
+	cr_expect_eq(again.arrival.queue_cpu[0], view.arrival.queue_cpu[0]);
+}
+
+/* Single NAPIs can be threaded, which the file of the device does not show. */
+Test(nic_queues, a_thread_of_its_own_napi)
+{
+	cpu_set_t one;
+
+	start("eth0", 2);
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	cr_assert_eq(sched_setaffinity(0, sizeof(one), &one), 0);
+	tree_file(&tree, "napi/eth0-17\n", "proc/%d/comm", getpid());
+	tree_file(&tree, "1\n", "proc/irq/28/smp_affinity_list");
+	nic_known(&view, VALUE_QUEUE_CPU, ORIGIN_NETLINK);
+	view.queue_irq[0] = view.queue_irq[1] = 28;
+	view.queue_thread[0] = getpid();
+	view.arrival.queue_cpu[0] = 0;
+	view.arrival.queue_cpu[1] = 1;
+	reread();
+	cr_expect_eq(again.arrival.queue_cpu[0], 0, "where the thread is, not its interrupt");
+	cr_expect_eq(again.arrival.queue_cpu[1], 1);
+	cr_expect_eq(again.queue_thread[0], getpid());
 }
 
 Test(nic_queues, nothing_readable_is_a_named_unknown)

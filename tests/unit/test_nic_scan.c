@@ -1,7 +1,8 @@
 /* Discovery on the running kernel, in network namespaces of our own where something is changed. */
 #include "shim/nic/nic_arrival.h"
+#include "shim/nic/nic_glance.h"
 #include "shim/nic/nic_sources.h"
-#include "shim/nic/nic_watch.h"
+#include "shim/nic/nic_work.h"
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +24,7 @@ static struct nic_set set;
 static struct nic_set again;
 static struct nic_sources sources;
 static struct policy policy;
-static struct nic_watch watch;
+static struct nic_work work;
 
 static void scan(struct nic_set *into)
 {
@@ -33,7 +34,7 @@ static void scan(struct nic_set *into)
 static void start(void)
 {
 	policy_defaults(&policy);
-	nic_sources_open(&sources, true);
+	nic_sources_open(&sources, &work, true);
 }
 
 static void finish(void)
@@ -51,7 +52,7 @@ static void own_namespace(void)
 	cr_assert_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
 	cr_assert_eq(mount("sysfs", "/sys", "sysfs", 0, NULL), 0);
 	nic_sources_close(&sources);
-	nic_sources_open(&sources, true);
+	nic_sources_open(&sources, &work, true);
 }
 
 static void run(const char *command)
@@ -148,8 +149,7 @@ Test(nic_scan, after_chroot)
 	if (!child) {
 		if (chroot(empty) || chdir("/") || access("/proc", F_OK) == 0)
 			_exit(2);
-		_exit(nic_scan(&again, &policy, &sources) == set.count &&
-				      !memcmp(again.view, set.view, set.count * sizeof(set.view[0]))
+		_exit(nic_scan(&again, &policy, &sources) == set.count && nic_set_same(&again, &set)
 			      ? 0
 			      : 1);
 	}
@@ -185,7 +185,7 @@ Test(nic_scan, address_family_filter)
 	if (!child) {
 		forbid_netlink();
 		nic_sources_close(&sources);
-		nic_sources_open(&sources, true);
+		nic_sources_open(&sources, &work, true);
 		if (sources.route != -EAFNOSUPPORT || sources.generic != -EAFNOSUPPORT)
 			_exit(2);
 		if (nic_scan(&again, &policy, &sources) != set.count)
@@ -216,7 +216,7 @@ Test(nic_scan, sysfs_of_another_namespace)
 	int kept = open("/proc/self/ns/net", O_RDONLY);
 	cr_assert_eq(unshare(CLONE_NEWNET), 0);
 	nic_sources_close(&sources);
-	nic_sources_open(&sources, true);
+	nic_sources_open(&sources, &work, true);
 	run("ip link add v0 index 77 type veth peer name v2");
 	scan(&set);
 	view = nic_by_name(&set, "v0");
@@ -254,6 +254,11 @@ Test(nic_scan, section_on_a_veth_and_what_stands_on_it)
 	view = nic_by_name(&set, "p0");
 	cr_expect_not(view->spreads);
 	cr_expect_eq(view->spreads_not, REASON_LOCAL_LINK);
+	scan(&again);
+	cr_expect(nic_set_same(&again, &set), "nothing changed");
+	run("ip link set mv0 down");
+	scan(&again);
+	cr_expect_not(nic_set_same(&again, &set));
 }
 
 Test(nic_scan, more_interfaces_than_room)
@@ -265,8 +270,8 @@ Test(nic_scan, more_interfaces_than_room)
 	cr_expect_eq(set.missed, 41 - NIC_MAX);
 }
 
-/* RPS on a veth: it spreads, and the watch sees masks change that nobody announces. */
-Test(nic_scan, watch)
+/* RPS on a veth: it spreads, and a glance sees masks change that nobody announces. */
+Test(nic_scan, glance)
 {
 	own_namespace();
 	run("ip link add v0 type veth peer name v1 && ip link set v0 up && ip link set v1 up");
@@ -276,12 +281,13 @@ Test(nic_scan, watch)
 		cr_skip_test("one CPU: no RPS over two");
 	cr_expect(nic_by_name(&set, "v0")->spreads);
 	for (int i = 0; i < 3; i++)
-		cr_expect_not(nic_watch_changed(&watch, &set, &policy, &sources));
+		cr_expect_not(nic_glance(&again, &set, &policy, &sources));
 	run("echo 1 > /sys/class/net/v0/queues/rx-0/rps_cpus");
-	cr_expect(nic_watch_changed(&watch, &set, &policy, &sources));
+	cr_expect(nic_glance(&again, &set, &policy, &sources));
 	scan(&set);
+	cr_expect(nic_set_same(&again, &set), "a glance says what a scan says");
 	cr_expect_not(nic_by_name(&set, "v0")->spreads);
-	cr_expect_not(nic_watch_changed(&watch, &set, &policy, &sources));
+	cr_expect_not(nic_glance(&again, &set, &policy, &sources));
 }
 
 static char why[256];

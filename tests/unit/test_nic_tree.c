@@ -126,6 +126,20 @@ Test(nic_tree, rps_unlike)
 	cr_expect_eq(CPU_COUNT(&view.cpus), 4);
 }
 
+/* ... also where it is not the first queue that is spread, and what is not spread stays put. */
+Test(nic_tree, rps_unlike_with_none_first)
+{
+	view.arrival.queue_cpu[0] = 7;
+	view.arrival.queue_cpu[1] = 9;
+	rps((const char *[]){"0\n", "3\n", "4\n", "3\n"}, 4);
+	cr_expect(view.rps_differs);
+	cr_expect_gt(view.arrival.rps.count, 1);
+	for (int cpu = 0; cpu < 3; cpu++)
+		cr_expect(CPU_ISSET(cpu, &view.cpus), "CPU %d", cpu);
+	cr_expect(CPU_ISSET(7, &view.cpus));
+	cr_expect_eq(CPU_COUNT(&view.cpus), 4);
+}
+
 /* The kernel leaves an unplugged CPU's share where the interrupts are. */
 Test(nic_tree, rps_to_an_unplugged_cpu)
 {
@@ -149,6 +163,18 @@ Test(nic_tree, rps_single_cpus)
 	cr_expect_eq(view.arrival.queue_cpu[1], 1);
 	cr_expect_eq(view.arrival.queue_cpu[2], 9);
 	cr_expect_eq(view.arrival.queue_cpu[3], 3);
+}
+
+Test(nic_tree, rps_single_cpu_that_is_unplugged)
+{
+	tree_file(&tree, "0-2\n", "sys/devices/system/cpu/online");
+	for (int i = 0; i < 4; i++)
+		view.arrival.queue_cpu[i] = (int16_t)(i % 3);
+	rps((const char *[]){"2\n", "8\n", "1\n", "8\n"}, 4);
+	cr_expect_eq(view.arrival.queue_cpu[0], 1);
+	cr_expect_eq(view.arrival.queue_cpu[1], 1, "where its interrupt is");
+	cr_expect_eq(view.arrival.queue_cpu[2], 0);
+	cr_expect_eq(view.arrival.queue_cpu[3], 0);
 }
 
 Test(nic_tree, rfs)

@@ -197,15 +197,22 @@ Test(route, bound_source)
 Test(route, changes_are_noticed)
 {
 	struct route_watch watch;
+	bool links = false;
 
 	own_namespace();
 	cr_assert_eq(route_watch_open(&watch), 0);
-	cr_expect_not(route_changed(watch.route));
+	cr_expect_not(route_changed(watch.route, NULL));
 	add_address("lo", "127.0.0.1");
-	cr_expect(route_changed(watch.route));
-	cr_expect_not(route_changed(watch.route), "told twice");
-	cr_expect_not(route_changed(watch.ethtool));
-	cr_expect_not(route_changed(-EPERM));
+	cr_expect(route_changed(watch.route, NULL)); /* of the link, too: that went up */
+	cr_expect_not(route_changed(watch.route, NULL), "told twice");
+	add_address("lo", "127.0.0.2");
+	cr_expect(route_changed(watch.route, &links));
+	cr_expect_not(links);
+	cr_assert_eq(system("ip link set lo mtu 65000"), 0);
+	cr_expect(route_changed(watch.route, &links));
+	cr_expect(links);
+	cr_expect_not(route_changed(watch.ethtool, NULL));
+	cr_expect_not(route_changed(-EPERM, NULL));
 	route_watch_close(&watch);
 	cr_expect_lt(watch.route, 0);
 }
@@ -226,10 +233,12 @@ Test(route, overflow_is_a_change)
 		snprintf(address, sizeof(address), "127.0.0.%d", 1 + i);
 		add_address("lo", address);
 	}
-	cr_expect(route_changed(watch.route));
-	cr_expect_not(route_changed(watch.route));
+	bool links = false;
+	cr_expect(route_changed(watch.route, &links));
+	cr_expect(links, "among what was lost, for all we know");
+	cr_expect_not(route_changed(watch.route, NULL));
 	add_address("lo", "127.0.0.250");
-	cr_expect(route_changed(watch.route), "deaf after the overflow");
+	cr_expect(route_changed(watch.route, NULL), "deaf after the overflow");
 	fd = watch.route;
 	route_watch_close(&watch);
 	cr_expect_eq(fcntl(fd, F_GETFD), -1);

@@ -59,6 +59,26 @@ Test(self, after_fork)
 	check_fork(fork);
 }
 
+Test(self, lock_that_is_taken_or_lent)
+{
+	struct self_guard guard, other;
+	sigset_t blocked;
+
+	self_start();
+	self_lock(&guard);
+	cr_expect_not(self_trylock(&other));
+	self_pause();
+	cr_assert(self_trylock(&other));
+	self_unlock(&other);
+	sigprocmask(SIG_BLOCK, NULL, &blocked);
+	cr_expect(sigismember(&blocked, SIGUSR1), "while it is lent, too");
+	self_resume();
+	cr_expect_not(self_trylock(&other));
+	self_unlock(&guard);
+	sigprocmask(SIG_BLOCK, NULL, &blocked);
+	cr_expect_not(sigismember(&blocked, SIGUSR1));
+}
+
 Test(self, after_fork_without_hooks)
 {
 	check_fork(_Fork);
