@@ -12,8 +12,8 @@
 #define HOMELESS_MS 20
 #define SWEEP_MS    10
 /* A sweep looks at so many words, and asks the kernel about so many connections. Once one of them
- * has moved, others will: after `ethtool -X` half of all. So the thread looks harder (some 70 us in
- * 10 ms) until it has been through all without another. */
+ * has moved, others will: after `ethtool -X` half of all. So the thread looks harder (some 120 us
+ * in 10 ms) until it has been through all without another. */
 #define SWEEP_ASKS          16
 #define SWEEP_ASKS_AT_MOST  INSTANCE_SUSPECTS
 #define SWEEP_WORDS_PER_ASK 32

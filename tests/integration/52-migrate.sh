@@ -97,7 +97,7 @@ same_host() {
 churns() { # NAME POOL-OPTION...
 	is_chosen "$1" || return
 	pool_churn "$1" "$SECONDS_OF_CHURN" "${SHIM[@]}" "$BUILD/pool" "${WORKERS[@]}" "${@:2}"
-	[ "${NO_MOVES:-}" ] || between "$MOVED" 10 1000000000 "$1: connections did move"
+	[ "${NO_MOVES:-}" ] || pool_has_moved "$1"
 }
 
 follows "a listener in each worker" --how level
@@ -112,6 +112,11 @@ churns "churn, one-shot" --how oneshot
 churns "churn, taken out and added again" --how edge --readds
 churns "churn, dealt out" --dealer
 churns "churn, copies of descriptors" --dups
+churns "churn, written to when there is room, by the instance they were added to" --writes --stored
+churns "churn, edge, written to when there is room" --writes --how edge
+churns "churn, closed behind the back of libc's close()" --streams
+churns "churn, workers come and go, others stand by" --guests --bystander
+churns "churn, one-shot, workers come and go" --guests --how oneshot --stored
 # The first fork ends the moving.
 NO_MOVES=1 churns "churn, forks" --forks
 

@@ -19,13 +19,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { WORKERS_MAX = 16, CONNECTIONS_MAX = 20000, ALIVE = 0x600df00d, DEAD = 0xdead };
+enum { WORKERS_MAX = 16, LEFT_BEHIND = 8, ALIVE = 0x600df00d, DEAD = 0xdead };
 
 struct connection {
-	int fd;
+	int fd, epfd;      /* where it was added */
+	uint32_t interest; /* what was asked for last */
+	size_t unsent;
 	unsigned int alive, turns;
 	atomic_int busy;
 	char out[4096]; /* plain memory: the thread sanitizer sees who is at it */
@@ -39,13 +42,19 @@ static struct {
 	bool readds;     /* takes out and adds again, now and then */
 	bool dups;       /* makes a copy of every eighth connection, for as long as it lives */
 	bool forks;      /* forks a child, which ends at once, after every 256 connections */
+	bool stored;     /* changes connections by the instance where they were added */
+	bool writes;     /* asks to be told when it can write, and sends then */
+	bool streams;    /* closes by fclose() */
+	bool guests;     /* there are workers that come and go */
+	bool bystander;  /* a thread with an instance that has nothing to do with all this */
 } opt = {.how = "level", .passed = -1};
 
 static uint32_t interest = EPOLLIN;
 static int instance[WORKERS_MAX], listener;
 static atomic_ulong accepted, closed, echoed, wrong;
 static atomic_bool stop;
-static pthread_t threads[WORKERS_MAX];
+static pthread_t threads[WORKERS_MAX], others[2];
+static int other_count;
 
 static void die(const char *what)
 {
@@ -71,9 +80,9 @@ static void pin(int cpu)
 
 static void control(int epfd, int op, struct connection *c)
 {
-	struct epoll_event event = {.events = interest, .data.ptr = c};
+	struct epoll_event event = {.events = c->interest, .data.ptr = c};
 
-	if (epoll_ctl(epfd, op, c->fd, &event))
+	if (epoll_ctl(opt.stored ? c->epfd : epfd, op, c->fd, &event))
 		is_wrong(op == EPOLL_CTL_ADD   ? "EPOLL_CTL_ADD"
 			 : op == EPOLL_CTL_DEL ? "EPOLL_CTL_DEL"
 					       : "EPOLL_CTL_MOD",
@@ -92,7 +101,11 @@ static void end(int epfd, struct connection *c)
 	c->busy = 0;
 	/* Freed before it is closed: from then on the number can be another thread's. */
 	free(c);
-	close(fd);
+	FILE *stream = opt.streams ? fdopen(fd, "r+") : NULL;
+	if (stream)
+		fclose(stream);
+	else
+		close(fd);
 	closed++;
 }
 
@@ -110,19 +123,45 @@ static bool echo(struct connection *c)
 	return got > 0 || (got < 0 && errno == EAGAIN);
 }
 
-static void serve(int epfd, struct connection *c)
+/* The same, in two steps. */
+static bool echo_later(struct connection *c)
+{
+	uint32_t how = interest & ~(uint32_t)EPOLLIN;
+	ssize_t done;
+
+	if (c->unsent) {
+		done = send(c->fd, c->out, c->unsent, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (done != (ssize_t)c->unsent)
+			return false;
+		echoed += c->unsent;
+		c->unsent = 0;
+	} else {
+		done = recv(c->fd, c->out, sizeof(c->out), MSG_DONTWAIT);
+		if (done <= 0)
+			return done < 0 && errno == EAGAIN;
+		c->unsent = (size_t)done;
+	}
+	c->interest = how | (c->unsent ? EPOLLOUT : EPOLLIN);
+	return true;
+}
+
+static void serve(int epfd, struct connection *c, uint32_t events)
 {
 	if (c->alive != ALIVE || atomic_exchange(&c->busy, 1)) {
 		is_wrong("told of a connection that is another's, or over", c);
 		return;
 	}
-	if (!echo(c)) {
+	if (events & ~(c->interest | EPOLLERR | EPOLLHUP))
+		is_wrong("told of what it did not ask", c);
+	if (opt.writes ? !echo_later(c) : !echo(c)) {
 		end(epfd, c);
 		return;
 	}
 	c->turns++;
 	c->busy = 0;
-	if (opt.readds && c->turns % 16 == 0) {
+	if (opt.writes) {
+		control(epfd, EPOLL_CTL_MOD, c);
+	} else if (opt.readds && c->turns % 16 == 0) {
 		control(epfd, EPOLL_CTL_DEL, c);
 		control(epfd, EPOLL_CTL_ADD, c);
 	} else if (interest & EPOLLONESHOT || c->turns % 8 == 0) {
@@ -137,9 +176,7 @@ static bool take(int epfd)
 
 	if (!c)
 		return false;
-	c->fd = fd;
-	c->alive = ALIVE;
-	c->turns = 0;
+	*c = (struct connection){.fd = fd, .epfd = epfd, .alive = ALIVE, .interest = interest};
 	atomic_init(&c->busy, 0);
 	unsigned long number = ++accepted;
 	int copy = opt.dups && number % 8 == 0 ? dup(fd) : -1;
@@ -161,7 +198,7 @@ static void *work(void *argument)
 		int count = epoll_wait(instance[worker], events, 64, 100);
 		for (int i = 0; i < count; i++) {
 			if (events[i].data.ptr)
-				serve(instance[worker], events[i].data.ptr);
+				serve(instance[worker], events[i].data.ptr, events[i].events);
 			else
 				take(instance[worker]);
 		}
@@ -178,9 +215,9 @@ static void *deal(void *unused)
 	return unused;
 }
 
-static int make_listener(void)
+static int make_listener(int port)
 {
-	struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)opt.port)};
+	struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
 	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
 
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
@@ -189,11 +226,94 @@ static int make_listener(void)
 	return fd;
 }
 
+/* A connection of its own, so that it is a worker like the others. Returns the accepted end. */
+static int connect_itself(int *other)
+{
+	struct sockaddr_in6 address;
+	socklen_t length = sizeof(address);
+	int own = make_listener(0);
+
+	*other = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	getsockname(own, (struct sockaddr *)&address, &length);
+	if (connect(*other, (struct sockaddr *)&address, length))
+		die("connect");
+	int fd = accept4(own, NULL, NULL, SOCK_CLOEXEC);
+	close(own);
+	return fd;
+}
+
+/* Works for a while on an instance of its own. Ends without closing it, every other time. */
+static void *visit(void *argument)
+{
+	long number = (long)argument;
+	struct epoll_event events[64];
+	int other, epfd = epoll_create1(EPOLL_CLOEXEC), own = connect_itself(&other);
+	struct connection mine = {.fd = own, .epfd = epfd, .interest = interest};
+
+	pin(opt.cpu[number % opt.workers]);
+	control(epfd, EPOLL_CTL_ADD, &mine);
+	for (int turn = 0; !stop && turn < 100; turn++) {
+		int count = epoll_wait(epfd, events, 64, 20);
+		for (int i = 0; i < count; i++)
+			serve(epfd, events[i].data.ptr, events[i].events);
+		usleep(1000);
+	}
+	close(own);
+	close(other);
+	if (number / opt.workers % 2)
+		return (void *)(long)epfd;
+	close(epfd);
+	return (void *)-1L;
+}
+
+/* One after another, while there are connections. What they leave open is closed much later. */
+static void *invite(void *unused)
+{
+	int left[LEFT_BEHIND], count = 0;
+
+	for (long number = 0; !stop; number++) {
+		pthread_t thread;
+		void *epfd;
+		while (!stop && accepted == closed)
+			usleep(10000);
+		if (pthread_create(&thread, NULL, visit, (void *)number))
+			die("pthread_create");
+		pthread_join(thread, &epfd);
+		if ((long)epfd < 0)
+			continue;
+		if (count >= LEFT_BEHIND)
+			close(left[count % LEFT_BEHIND]);
+		left[count++ % LEFT_BEHIND] = (int)(long)epfd;
+	}
+	return unused;
+}
+
+/* Pinned, and waits on an instance, as an acceptor or a logger may; never for connections. */
+static void *stand_by(void *unused)
+{
+	struct connection own = {.fd = eventfd(0, EFD_CLOEXEC), .interest = EPOLLIN};
+	struct epoll_event event;
+
+	own.epfd = epoll_create1(EPOLL_CLOEXEC);
+	pin(opt.cpu[0]);
+	control(own.epfd, EPOLL_CTL_ADD, &own);
+	while (!stop)
+		if (epoll_wait(own.epfd, &event, 1, 20) > 0)
+			is_wrong("a bystander is told of a connection", event.data.ptr);
+	return unused;
+}
+
+static void start_one(void *(*run)(void *))
+{
+	if (pthread_create(&others[other_count++], NULL, run, NULL))
+		die("pthread_create");
+}
+
 static void start(void)
 {
 	struct epoll_event event = {.events = EPOLLIN};
 
-	listener = opt.passed >= 0 ? opt.passed : make_listener();
+	listener = opt.passed >= 0 ? opt.passed : make_listener(opt.port);
 	if (!opt.dealer)
 		fcntl(listener, F_SETFL, O_NONBLOCK);
 	for (long i = 0; i < opt.workers; i++) {
@@ -207,20 +327,22 @@ static void start(void)
 	pthread_t dealer;
 	if (opt.dealer && pthread_create(&dealer, NULL, deal, NULL))
 		die("pthread_create");
+	if (opt.guests)
+		start_one(invite);
+	if (opt.bystander)
+		start_one(stand_by);
 }
 
 static void parse(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"port", required_argument, NULL, 'p'},
-		{"cpus", required_argument, NULL, 'c'},
-		{"how", required_argument, NULL, 'h'},
-		{"dealer", no_argument, NULL, 'd'},
-		{"readds", no_argument, NULL, 'r'},
-		{"dups", no_argument, NULL, 'u'},
-		{"forks", no_argument, NULL, 'f'},
-		{"passed", required_argument, NULL, 'l'},
-		{NULL, 0, NULL, 0},
+		{"port", required_argument, NULL, 'p'},   {"cpus", required_argument, NULL, 'c'},
+		{"how", required_argument, NULL, 'h'},    {"dealer", no_argument, NULL, 'd'},
+		{"readds", no_argument, NULL, 'r'},       {"dups", no_argument, NULL, 'u'},
+		{"forks", no_argument, NULL, 'f'},        {"stored", no_argument, NULL, 's'},
+		{"writes", no_argument, NULL, 'w'},       {"streams", no_argument, NULL, 'm'},
+		{"guests", no_argument, NULL, 'g'},       {"bystander", no_argument, NULL, 'b'},
+		{"passed", required_argument, NULL, 'l'}, {NULL, 0, NULL, 0},
 	};
 	int option;
 
@@ -252,13 +374,29 @@ static void parse(int argc, char **argv)
 		case 'f':
 			opt.forks = true;
 			break;
+		case 's':
+			opt.stored = true;
+			break;
+		case 'w':
+			opt.writes = true;
+			break;
+		case 'm':
+			opt.streams = true;
+			break;
+		case 'g':
+			opt.guests = true;
+			break;
+		case 'b':
+			opt.bystander = true;
+			break;
 		default:
 			exit(2);
 		}
 	}
 	if (!opt.port || !opt.workers) {
 		fprintf(stderr, "pool --port N --cpus LIST [--how level|edge|oneshot] [--dealer] "
-				"[--readds] [--dups] [--forks] [--passed FD]\n");
+				"[--readds] [--dups] [--forks] [--stored] [--writes] [--streams] "
+				"[--guests] [--bystander] [--passed FD]\n");
 		exit(2);
 	}
 	if (!strcmp(opt.how, "edge"))
@@ -282,6 +420,8 @@ int main(int argc, char **argv)
 	stop = true;
 	for (int i = 0; i < opt.workers; i++)
 		pthread_join(threads[i], NULL);
+	while (other_count)
+		pthread_join(others[--other_count], NULL);
 	printf("{\"accepted\":%lu,\"closed\":%lu,\"echoed\":%lu,\"wrong\":%lu}\n", accepted, closed,
 	       echoed, wrong);
 	return wrong != 0;

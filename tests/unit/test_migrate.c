@@ -462,6 +462,16 @@ Test(migrate, who_has_ended_is_given_none)
 	cr_assert_eq(instance_of_cpu(3), instance_of(a), "though it has more");
 }
 
+Test(migrate, what_is_remembered_is_where_a_connection_came_in)
+{
+	migrate_before_wait(a);
+	put_home(a, CPU_SETSIZE - 1);
+	control(a, EPOLL_CTL_ADD, EPOLLIN, 7);
+	migrate_before_wait(a);
+	cr_assert_eq(place_registration(fd)->ingress, 1,
+		     "not what may be done with it: NICs change");
+}
+
 static void nobody_on_cpu_3(void)
 {
 	cr_assert_eq(instance_of_cpu(3), 0);
