@@ -7,12 +7,15 @@
 #include "shim/process/pinning.h"
 #include "shim/process/runtime.h"
 #include "shim/process/self.h"
+#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
 #define DEALERS_MAX 16
-/* A thread that added so many in a row itself deals to nobody. */
+/* A thread that added so many in a row itself deals to nobody: others may have its place. */
 #define OWN_MAX 32
+/* It is asked for anew so many connections later. */
+#define REST 1024
 
 /* The word of an accepted descriptor. */
 #define WORD_DEALT   0x80000000u
@@ -25,8 +28,8 @@ struct worker {
 };
 
 struct dealer {
-	_Atomic uint32_t epoch; /* process whose thread it is */
-	int tid;
+	_Atomic uint32_t epoch; /* process whose thread it is; 0: none */
+	_Atomic int tid;
 	_Atomic uint32_t own; /* taken by itself, in a row */
 	struct turns turns;
 	unsigned worker_count;
@@ -37,23 +40,35 @@ static struct dealer dealers[DEALERS_MAX];
 
 static __thread struct {
 	uint32_t epoch;
-	struct dealer *dealer; /* NULL: none was left */
+	bool wanted;
+	struct dealer *dealer;
+	uint32_t rest; /* connections until it shall have a place again */
 } here;
 
+static struct dealer *begin(struct dealer *dealer)
+{
+	memset(&dealer->turns, 0, sizeof(dealer->turns));
+	dealer->tid = self_tid();
+	dealer->own = 0;
+	dealer->worker_count = 0;
+	return dealer;
+}
+
+/* NULL: none is left. */
 static struct dealer *dealer_new(uint32_t epoch)
 {
 	for (int i = 0; i < DEALERS_MAX; i++) {
-		struct dealer *dealer = &dealers[i];
-		uint32_t before = dealer->epoch;
+		uint32_t before = dealers[i].epoch;
 		/* In a child of a fork its parent's are free. */
-		if (before == epoch ||
-		    !atomic_compare_exchange_strong(&dealer->epoch, &before, epoch))
-			continue;
-		memset(&dealer->turns, 0, sizeof(dealer->turns));
-		dealer->tid = self_tid();
-		dealer->own = 0;
-		dealer->worker_count = 0;
-		return dealer;
+		if (before != epoch &&
+		    atomic_compare_exchange_strong(&dealers[i].epoch, &before, epoch))
+			return begin(&dealers[i]);
+	}
+	for (int i = 0; i < DEALERS_MAX; i++) {
+		int tid = dealers[i].tid;
+		if (sys(SYS_tgkill, self_pid(), tid, 0) == -ESRCH &&
+		    atomic_compare_exchange_strong(&dealers[i].tid, &tid, self_tid()))
+			return begin(&dealers[i]);
 	}
 	return NULL;
 }
@@ -120,17 +135,37 @@ static const struct worker *next_worker(struct dealer *dealer)
 	return find_worker(dealer, tid);
 }
 
-uint32_t deal_accepted(void)
+static struct dealer *dealer_here(void)
 {
 	uint32_t epoch = self_epoch();
 
 	if (here.epoch != epoch) {
-		bool wanted = runtime_policy()->migrate_mode != MIGRATE_OFF && !self_is_borrowed();
-		here.dealer = wanted ? dealer_new(epoch) : NULL;
+		here.wanted = runtime_policy()->migrate_mode != MIGRATE_OFF && !self_is_borrowed();
+		here.dealer = NULL;
+		here.rest = 0;
 		here.epoch = epoch;
 	}
-	struct dealer *dealer = here.dealer;
-	if (!dealer || dealer->own >= OWN_MAX)
+	if (here.dealer && here.dealer->own >= OWN_MAX) {
+		here.dealer->epoch = 0;
+		here.dealer = NULL;
+		here.rest = REST;
+	}
+	if (here.dealer || !here.wanted)
+		return here.dealer;
+	if (here.rest) {
+		here.rest--;
+		return NULL;
+	}
+	here.dealer = dealer_new(epoch);
+	here.rest = here.dealer ? 0 : REST;
+	return here.dealer;
+}
+
+uint32_t deal_accepted(void)
+{
+	struct dealer *dealer = dealer_here();
+
+	if (!dealer)
 		return 0;
 	return WORD_DEALT | (uint32_t)(dealer - dealers) << DEALER_SHIFT |
 	       (turns_deal(&dealer->turns) & NUMBER_MASK);
