@@ -4,6 +4,7 @@
 #include "shim/process/machine.h"
 #include "shim/process/runtime.h"
 #include "shim/process/seats.h"
+#include <errno.h>
 #include <pthread.h>
 #include <stddef.h>
 
@@ -67,7 +68,9 @@ static void pin(int tid, const cpu_set_t *cpus)
 	cpu_set_t mask;
 
 	CPU_ZERO(&mask);
-	if (sys(SYS_sched_getaffinity, tid, sizeof(mask), &mask) < 0 ||
+	/* It may have ended since, and the number be a thread's of another process. */
+	if (sys(SYS_tgkill, self_pid(), tid, 0) == -ESRCH ||
+	    sys(SYS_sched_getaffinity, tid, sizeof(mask), &mask) < 0 ||
 	    !CPU_EQUAL(&mask, &inherited))
 		return;
 	int cpu = seats_take(tid, cpus);

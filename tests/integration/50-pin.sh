@@ -30,14 +30,20 @@ is "$(told "second by its own choice")" "[0]" "what the application chooses late
 
 report=$(loops RSSSHIM_THREADS_PIN=1)
 is "$(told first)$(told second)$(told helper)" "[1][1]$all" "a CPU list: its CPUs, come around again"
+report=$(loops RSSSHIM_THREADS_PIN="1 1000")
+is "$(told first)$(told second)" "[1][1]" "of a list, those that the program may use"
 report=$(loops RSSSHIM_THREADS_PIN=off)
 is "$(told first)$(told second)" "$all$all" "off: nobody is pinned"
 report=$(loops RSSSHIM_THREADS_PIN=auto taskset -c 1)
-is "$(told first)$(told second)" "[1][1]" "never outside of what the program was started with"
+is "$(told first)$(told second)" "[1][1]" "one CPU is no choice"
 nic_set queue_cpus="1 1"
 report=$(loops RSSSHIM_THREADS_PIN=auto RSSSHIM_NIC_RSS0_QUEUE_CPUS="1 1")
 is "$(told first)$(told second)" "$all$all" "auto: nobody where no interface spreads over CPUs"
 nic_set queue_cpus="0 1"
+
+is "$(in_dut "${SHIM[@]}" RSSSHIM_THREADS_PIN=1 unshare --pid --fork --mount-proc \
+	python3 "$(dirname "$0")/../lib/reused_thread.py" 8081 2>&1)" \
+	"$(sed 's/,/, /g' <<<"$all") [1]" "not who has the number of a thread that ended"
 
 # --- forked workers ---------------------------------------------------------------------------------
 
