@@ -3,7 +3,6 @@
 #include "shim/calls/real.h"
 #include "shim/connect/destination.h"
 #include "shim/connect/late_port.h"
-#include "shim/connect/translation.h"
 #include "shim/group/listener.h"
 #include "shim/kernel/socket.h"
 #include "shim/kernel/uncopyable.h"
@@ -28,7 +27,6 @@ EXPORTED int socket(int domain, int type, int protocol)
 	descriptor_fresh(fd);
 	if (is_tcp(domain, type, protocol)) {
 		runtime_discover();
-		translation_start();
 		fd_set_word(fd, FD_SOCKET, 0);
 	} else {
 		fd_set_word(fd, FD_PLAIN, 0);

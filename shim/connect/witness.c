@@ -2,7 +2,6 @@
 #include "shim/connect/established.h"
 #include "shim/connect/outgoing.h"
 #include "shim/connect/translation.h"
-#include "shim/kernel/clock.h"
 #include "shim/kernel/log.h"
 #include "shim/kernel/socket.h"
 #include "shim/learn/teach.h"
@@ -73,13 +72,15 @@ static bool look(int fd, uint32_t bits)
 	if (seen < 0)
 		return true;
 	stat_seen(STAT_CONNECT, seen, uplink ? uplink->ifindex : 0);
+	int predicted = uplink ? arrival_of(&uplink->arrival, &flow).cpu : -1;
+	/* What is translated says nothing of the NIC. */
+	if (uplink && predicted != seen && (uplink->learns || !trust_is_lost(&uplink->trust)) &&
+	    translation_explains(&flow))
+		return true;
 	if (uplink && uplink->learns)
 		teach(uplink->ifindex, uplink->name, &uplink->arrival.hash, &flow, seen,
 		      sched_getcpu());
-	int predicted = uplink ? arrival_of(&uplink->arrival, &flow).cpu : -1;
 	if (predicted < 0)
-		return true;
-	if (predicted != seen && translation_explains(&flow, clock_ms()))
 		return true;
 	stat_predicted(uplink->ifindex, predicted == seen);
 	/* Of what was learned the learner is the judge. */
@@ -90,9 +91,12 @@ static bool look(int fd, uint32_t bits)
 
 void witness_closing(int fd, uint32_t bits)
 {
+	int before = errno;
+
 	if (mine.fd == fd)
 		mine.fd = -1;
 	look(fd, bits);
+	errno = before;
 }
 
 /* The one marked last, if it still is what the number stands for. */

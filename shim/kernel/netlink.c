@@ -28,13 +28,30 @@ void nl_request_add(struct nl_request *request, uint16_t type, const void *value
 		return;
 	}
 	memcpy(request->data + request->len, &attr, sizeof(attr));
-	memcpy(request->data + request->len + NLA_HDRLEN, value, len);
+	if (len)
+		memcpy(request->data + request->len + NLA_HDRLEN, value, len);
 	request->len += NLA_ALIGN(NLA_HDRLEN + len);
 }
 
 void nl_request_add_u32(struct nl_request *request, uint16_t type, uint32_t value)
 {
 	nl_request_add(request, type, &value, sizeof(value));
+}
+
+size_t nl_nest_begin(struct nl_request *request, uint16_t type)
+{
+	size_t nest = request->len;
+
+	nl_request_add(request, type | NLA_F_NESTED, NULL, 0);
+	return nest;
+}
+
+void nl_nest_end(struct nl_request *request, size_t nest)
+{
+	struct nlattr *attr = (void *)(request->data + nest);
+
+	if (request->len)
+		attr->nla_len = (uint16_t)(request->len - nest);
 }
 
 bool nl_next(struct nl_attrs *attrs, struct nl_attr *attr)

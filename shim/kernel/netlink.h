@@ -19,6 +19,10 @@ void nl_request_init(struct nl_request *request, uint16_t type, uint16_t flags, 
 void nl_request_add(struct nl_request *request, uint16_t type, const void *value, size_t len);
 void nl_request_add_u32(struct nl_request *request, uint16_t type, uint32_t value);
 
+/* Attributes added in between are inside of this one. */
+size_t nl_nest_begin(struct nl_request *request, uint16_t type);
+void nl_nest_end(struct nl_request *request, size_t nest);
+
 /* One attribute of an answer: value points into it, len bytes that are really there. */
 struct nl_attr {
 	uint16_t type; /* without the nested and byte-order flags */

@@ -131,20 +131,37 @@ exec 7>&-
 
 nic_set key="$MICROSOFT_KEY"
 
-# Behind SNAT the NIC hashes another source address: such a destination is left alone, others are not.
-if why=$(in_dut nft add table ip nat 2>&1) && in_dut cat /proc/net/nf_conntrack >/dev/null 2>&1; then
-	in_dut nft 'add chain ip nat post { type nat hook postrouting priority 100; }'
-	in_dut nft add rule ip nat post ip daddr "${UP4[0]}" snat to 10.99.0.9
-	spawn_dut translated taskset -c 1 "${SHIM[@]}" RSSSHIM_SHIM_LOG_FILE="$WORLD_DIR/snat.log" sh -c \
-		"printf '100\n200 ${UP4[1]}\n' | python3 $LIB/batches.py ${UP4[0]} 9000"
-	wait_until 30 bench_gone "$SPAWNED"
-	is "$(grep -c "connections to ${UP4[0]} get another source address" "$WORLD_DIR/snat.log")" 1 \
-		"SNAT: one line says so"
-	is "$(grep -c 'rss0: .*do not arrive' "$WORLD_DIR/snat.log")" 0 "SNAT: the NIC is trusted as before"
-	is "$(tail -1 "$WORLD_DIR/translated.log")" 200 "and another destination by it is aligned"
-	in_dut nft delete table ip nat
+# Translated on the way, the NIC hashes other addresses or ports: such destinations are left alone,
+# others are not, and the NIC is trusted as before.
+if why=$(in_dut nft add table inet nat 2>&1) && in_dut test -e /proc/sys/net/netfilter/nf_conntrack_count; then
+	# translated NAME REMOTE PORT RULE...: 100 connections there, then 200 elsewhere.
+	translated() {
+		local name=$1 remote=$2 port=$3 log=$WORLD_DIR/translated.says elsewhere=${UP4[1]}
+		shift 3
+		[[ $remote != *:* ]] || elsewhere=${UP6[1]}
+		in_dut nft "$@"
+		rm -f "$log" "$WORLD_DIR/translated.log"
+		spawn_dut translated taskset -c 1 "${SHIM[@]}" RSSSHIM_SHIM_LOG_FILE="$log" sh -c \
+			"printf '100\n200 $elsewhere 9000\n' | python3 $LIB/batches.py $remote $port"
+		wait_until 30 bench_gone "$SPAWNED"
+		is "$(sed 's/^[^ ]* //; s/: no source.*//' "$log" 2>&1)" \
+			"connections to $remote port $port get other addresses or ports on the way (SNAT or DNAT of this host)" \
+			"$name: one line says so, and the NIC is trusted as before"
+		is "$(tail -1 "$WORLD_DIR/translated.log")" 200 "$name: another destination is aligned"
+		in_dut nft flush table inet nat
+	}
+	in_dut nft 'add chain inet nat post { type nat hook postrouting priority 100; }'
+	in_dut nft 'add chain inet nat out { type nat hook output priority -100; }'
+	translated "SNAT" "${UP4[0]}" 9000 add rule inet nat post ip daddr "${UP4[0]}" snat ip to 10.99.0.9
+	translated "masquerading of ports" "${UP4[0]}" 9000 \
+		add rule inet nat post ip daddr "${UP4[0]}" tcp dport 9000 masquerade to :1024-9999
+	translated "DNAT to another address" 10.99.0.250 9000 \
+		add rule inet nat out ip daddr 10.99.0.250 dnat ip to "${UP4[0]}"
+	translated "DNAT to another port, IPv6" "${UP6[0]}" 443 \
+		add rule inet nat out ip6 daddr "${UP6[0]}" tcp dport 443 dnat ip6 to "[${UP6[0]}]:9000"
+	in_dut nft delete table inet nat
 else
-	skip "SNAT" "no connection tracking here: $why"
+	skip "translated destinations" "no connection tracking here: $why"
 fi
 
 done_testing
