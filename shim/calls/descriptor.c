@@ -84,7 +84,10 @@ static int copied(int fd, struct fd_word word, int to)
 		watch_duplicated(word.value, to);
 	else if (word.kind == FD_INSTANCE)
 		watch_copied(fd, to);
-	else if (word.kind == FD_SOCKET || word.kind == FD_PLAIN)
+	else if (word.kind == FD_SOCKET)
+		/* To be looked at, and counted, once. */
+		fd_set_word(to, word.kind, word.value & (SOCKET_APPLICATION | SOCKET_LATE_PORT));
+	else if (word.kind == FD_PLAIN)
 		fd_set_word(to, word.kind, word.value);
 	return to;
 }

@@ -1,5 +1,6 @@
 /* Numbers that come and go. */
 #pragma once
+#include "shim/connect/hold.h"
 #include "shim/migrate/migrate.h"
 #include "shim/process/fd_table.h"
 
@@ -15,4 +16,6 @@ static inline void descriptor_fresh(int fd)
 	migrate_closing(fd);
 	if (__builtin_expect(word.kind == FD_LISTENER || word.kind == FD_EPOLL, 0))
 		descriptor_leave(fd, word);
+	else if (__builtin_expect(word.kind == FD_SOCKET && word.value & SOCKET_HELD, 0))
+		hold_closing();
 }

@@ -10,6 +10,7 @@
 #include "shim/stat/observe.h"
 #include <errno.h>
 #include <netinet/in.h>
+#include <string.h>
 
 static bool is_tcp(int domain, int type, int protocol)
 {
@@ -62,12 +63,26 @@ static void note_unique(int fd)
 	fd_for_each(FD_SOCKET, note_if_same, &cookie);
 }
 
-static void note_option(int fd, int level, int name)
+/* 0 takes a range away. */
+static void note_range(int fd, const void *value)
+{
+	struct fd_word word = fd_get(fd);
+	uint32_t range;
+
+	memcpy(&range, value, sizeof(range));
+	if (range)
+		note(fd, SOCKET_RANGE);
+	else if (word.kind == FD_SOCKET && word.value & SOCKET_RANGE)
+		fd_swap(fd, word, FD_SOCKET, word.value & ~SOCKET_RANGE);
+}
+
+static void note_option(int fd, int level, int name, const void *value, socklen_t length)
 {
 	if (uncopyable_option(level, name))
 		note_unique(fd);
-	else if (level == IPPROTO_IP && name == IP_LOCAL_PORT_RANGE_OPTION)
-		note(fd, SOCKET_RANGE);
+	else if (level == IPPROTO_IP && name == IP_LOCAL_PORT_RANGE_OPTION &&
+		 length >= sizeof(uint32_t))
+		note_range(fd, value);
 	else if (level == SOL_SOCKET && name == SO_MARK)
 		note(fd, SOCKET_MARK);
 	else if (level == SOL_SOCKET &&
@@ -132,7 +147,7 @@ EXPORTED int setsockopt(int fd, int level, int name, const void *value, socklen_
 	if (!ret && listener >= 0)
 		listener_option_set(listener, fd, level, name, value, length);
 	else if (!ret)
-		note_option(fd, level, name);
+		note_option(fd, level, name, value, length);
 	return ret;
 }
 

@@ -10,6 +10,9 @@
 #include "shim/stat/stat.h"
 #include <netinet/in.h>
 #include <stddef.h>
+#include <string.h>
+
+_Atomic bool late_port_used;
 
 bool late_port_begin(int fd, const struct sockaddr *address, socklen_t length)
 {
@@ -37,8 +40,11 @@ void late_port_end(int fd, bool bound)
 
 	/* Only bind() looks at it. */
 	socket_set_int(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 0);
-	if (bound && word.kind == FD_SOCKET)
-		fd_swap(fd, word, FD_SOCKET, word.value | SOCKET_ADDRESS | SOCKET_LATE_PORT);
+	if (!bound || word.kind != FD_SOCKET)
+		return;
+	if (!late_port_any())
+		late_port_used = true;
+	fd_swap(fd, word, FD_SOCKET, word.value | SOCKET_ADDRESS | SOCKET_LATE_PORT);
 }
 
 /* Without a port the kernel lets the same address be bound again; with one it is EINVAL, and
@@ -46,12 +52,17 @@ void late_port_end(int fd, bool bound)
 static void settle(int fd, uint32_t value, void *unused)
 {
 	struct fd_word word = {.kind = FD_SOCKET, .value = value};
+	static const uint8_t any[16];
 	struct socket_address address;
+	uint8_t local[16];
 
 	(void)unused;
 	if (!(value & SOCKET_LATE_PORT))
 		return;
-	if (!socket_local(fd, &address) && !socket_port(&address))
+	/* The number may stand for something else by now. What has an address and no port is ours:
+	 * others that have none are bound to no address either. */
+	if (!socket_local(fd, &address) && !destination_local(&address.any, local) &&
+	    memcmp(local, any, sizeof(any)) && socket_is_tcp(fd))
 		sys(SYS_bind, fd, &address.storage, address.length);
 	fd_swap(fd, word, FD_SOCKET, value & ~SOCKET_LATE_PORT);
 }
@@ -66,5 +77,6 @@ void late_port_settle(int fd)
 
 void late_port_settle_all(void)
 {
-	fd_for_each(FD_SOCKET, settle, NULL);
+	if (late_port_any())
+		fd_for_each(FD_SOCKET, settle, NULL);
 }

@@ -5,6 +5,7 @@
  * is bound, in the way of IP_BIND_ADDRESS_NO_PORT, and connect() chooses the port. Whoever wants to
  * see the port before, or to listen on it, makes the kernel give it then. */
 #pragma once
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/socket.h>
 
@@ -12,9 +13,17 @@
 bool late_port_begin(int fd, const struct sockaddr *address, socklen_t length);
 void late_port_end(int fd, bool bound);
 
-/* Before a call that shows the port or needs it: getsockname(), listen(), another bind(). A load
- * and a branch for a socket that does not wait for one. */
+/* Before a call that shows the port or needs it: getsockname(), listen(), another bind(), or
+ * hands the socket to another process. A load and a branch for a socket that does not wait for one.
+ */
 void late_port_settle(int fd);
 
-/* Before an exec: the next program may not be ours. */
+/* Whether any port of this process ever waited. */
+extern _Atomic bool late_port_used;
+static inline bool late_port_any(void)
+{
+	return atomic_load_explicit(&late_port_used, memory_order_relaxed);
+}
+
+/* Before another program starts: it may not be ours. */
 void late_port_settle_all(void);

@@ -17,6 +17,12 @@ static void send_fd(int to, int fd)
 	rights->cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(rights), &fd, sizeof(int));
 	CHECK(sendmsg(to, &message, 0) == 1);
+	/* Longer than the control bytes are. */
+	rights->cmsg_len = sizeof(control) + sizeof(int);
+	CHECK_FAILS(sendmsg(to, &message, 0), EINVAL);
+	rights->cmsg_len = 1;
+	CHECK_FAILS(sendmsg(to, &message, 0), EINVAL);
+	CHECK_FAILS(sendmsg(to, NULL, 0), EFAULT);
 }
 
 static int receive_fd(int from, int flags)

@@ -9,6 +9,13 @@ why=$(bench_lacks) && skip_all "$why"
 COUNT=200
 world_up clients=1 upstreams=1
 world_conf >"$WORLD_DIR/policy.ini"
+# Connections of the cases before are in TIME_WAIT.
+in_dut sysctl -qw net.ipv4.tcp_tw_reuse=1
+# Addresses that no route would choose.
+OTHER4=10.99.0.9 OTHER6=fd99::9
+ip -n "$DUT" addr add $OTHER4/24 dev rss0
+ip -n "$DUT" addr add $OTHER6/64 dev rss0 nodad preferred_lft 0
+for address in $OTHER4 $OTHER6; do ip -n "$CLIENT" neigh replace $address lladdr $BENCH_MAC_DUT dev cli0; done
 in_client sysctl -qw net.ipv4.tcp_fastopen=$((0x403)) # every listener takes data with the SYN
 spawn_client upstream python3 "$LIB/slow_upstream.py" 9000 0 "$UPSTREAM4" "$UPSTREAM6"
 wait_port client 9000
@@ -43,6 +50,12 @@ aligned "SO_MARK" "$UPSTREAM4" mark=7
 aligned "bind without a port, IP_BIND_ADDRESS_NO_PORT" "$UPSTREAM4" no-port "bind=$DUT4"
 aligned "bind without a port" "$UPSTREAM4" "bind=$DUT4"
 aligned "bind without a port, IPv6" "$UPSTREAM6" "bind=$DUT6"
+for own in "bind=" "no-port bind="; do
+	# shellcheck disable=SC2086
+	aligned "${own%bind=}another local address" "$UPSTREAM4" $own$OTHER4
+	# shellcheck disable=SC2086
+	aligned "${own%bind=}another local address, IPv6" "$UPSTREAM6" $own$OTHER6
+done
 for address in "$DUT4" "$DUT6"; do
 	is "$(in_dut python3 "$LIB/late_port.py" "$address")" "" "what bind() to $address and port 0 promises"
 	is "$(in_dut taskset -c 1 env LD_PRELOAD="$BUILD/librssshim.so" \
@@ -55,6 +68,7 @@ is "$(grep -c 'rss0: .*source ports that the application chose.*range' "$WORLD_D
 alone "IP_LOCAL_PORT_RANGE" bound "$UPSTREAM4" range=20000-29999
 is "$(grep -c 'source ports that the application chose' "$WORLD_DIR/log")" 1 \
 	"IP_LOCAL_PORT_RANGE: the same line"
+aligned "a range that was taken back" "$UPSTREAM4" range-reset
 
 connects 0,1 -- "$UPSTREAM4" $COUNT
 is "$(counted)" "{\"unpinned\":$COUNT}" "a thread without a home: counted as unpinned"

@@ -2,7 +2,7 @@
 prints "READY RIGHT TOTAL", how many of them arrive on the CPU that this process is pinned to, says
 the kernel; closes them all at the next line of its input, prints CLOSED, and ends at the one after.
 
-Words: bind=ADDRESS[-PORT]  no-port  mark=N  device=NAME  range=LO-HI  nonblocking  fastopen  mapped
+Words: bind=ADDRESS[-PORT]  no-port  mark=N  device=NAME  range=LO-HI  range-reset  nonblocking  fastopen  mapped
        reuseaddr  inherited (sockets that the shim did not see made)"""
 import os
 import select
@@ -39,6 +39,9 @@ def make():
     if "range" in words:
         low, high = map(int, words["range"].split("-"))
         s.setsockopt(socket.IPPROTO_IP, IP_LOCAL_PORT_RANGE, high << 16 | low)
+    if "range-reset" in words:
+        for value in 30000 << 16 | 20000, 0:
+            s.setsockopt(socket.IPPROTO_IP, IP_LOCAL_PORT_RANGE, value)
     if "fastopen" in words:
         s.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1)
     if "reuseaddr" in words:
@@ -61,6 +64,8 @@ def open_one(i):
     s.setblocking(True)
     s.sendall(b"GET / HTTP/1.1\r\n\r\n")
     assert s.recv(100)
+    if "bind" in words:
+        assert s.getsockname()[0] == host, s.getsockname()
     # What the application did not set reads as before.
     low, high = map(int, words.get("range", "0-0").split("-"))
     assert s.getsockopt(socket.IPPROTO_IP, IP_LOCAL_PORT_RANGE) == high << 16 | low

@@ -1,5 +1,7 @@
 """late_port.py ADDRESS: what bind() to port 0 promises, whether or not the port waits for connect().
 Prints a line for each promise that is broken."""
+import array
+import ctypes
 import os
 import socket
 import sys
@@ -69,6 +71,40 @@ pid = os.fork()
 if pid == 0:
     os.execve(sys.executable, [sys.executable, "-c", read % s.fileno()], plain)
 check("so does the next program", os.waitpid(pid, 0)[1] == 0)
+
+
+def inherited():
+    s = bound()
+    os.set_inheritable(s.fileno(), True)
+    return s
+
+
+s = inherited()
+pid = os.posix_spawn(sys.executable, [sys.executable, "-c", read % s.fileno()], plain)
+check("one that is spawned", os.waitpid(pid, 0)[1] == 0)
+libc = ctypes.CDLL(None)
+command = f"unset LD_PRELOAD; {sys.executable} -c '%s'"
+s = inherited()
+check("one of system()", libc.system((command % read % s.fileno()).encode()) == 0)
+s = inherited()
+libc.popen.restype = ctypes.c_void_p
+libc.pclose.argtypes = [ctypes.c_void_p]
+check("one of popen()", libc.pclose(libc.popen((command % read % s.fileno()).encode(), b"r")) == 0)
+s = bound()
+here, there = socket.socketpair()
+here.sendmsg([b"s"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [s.fileno()]))])
+got = array.array("i")
+got.frombytes(there.recvmsg(1, socket.CMSG_LEN(got.itemsize))[1][0][2])
+check("and who is sent it", port(socket.socket(fileno=got[0])) == port(s) != 0)
+# A number that changes hands unseen: what stands there then is left alone.
+DUP3 = 292 if os.uname().machine == "x86_64" else 24
+number = bound().detach()
+other = socket.socket(FAMILY, socket.SOCK_DGRAM)
+check("a number is reused", libc.syscall(DUP3, other.fileno(), number, 0) == number)
+libc.system(b":")
+with open(f"/proc/self/net/udp{'6' if ':' in ADDRESS else ''}") as udp:
+    inode = os.readlink(f"/proc/self/fd/{number}")[8:-1]
+    check("another socket under its number has no port", all(line.split()[9] != inode for line in udp))
 check("bind to another's address is refused", refuses(socket.socket(FAMILY).bind,
       ("192.0.2.1" if FAMILY == socket.AF_INET else "2001:db8::1", 0)) == 99)
 other = socket.socket(FAMILY)
