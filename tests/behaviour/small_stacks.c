@@ -5,9 +5,11 @@
 #include <arpa/inet.h>
 #include <limits.h>
 #include <net/if.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/select.h>
 
 #define CONNECTIONS 30
 
@@ -37,11 +39,22 @@ static void take(void)
 static void *wait_and_accept(void *unused)
 {
 	struct epoll_event event = {.events = EPOLLIN};
+	struct pollfd entry = {.events = POLLIN};
+	struct timeval briefly;
+	fd_set set;
 
 	int epfd = epoll_create1(0);
 	CHECK(!epoll_ctl(epfd, EPOLL_CTL_ADD, listener, &event));
 	while (served < CONNECTIONS) {
 		if (epoll_wait(epfd, &event, 1, 100) > 0)
+			take();
+		entry.fd = listener;
+		if (poll(&entry, 1, 1) > 0)
+			take();
+		FD_ZERO(&set);
+		FD_SET(listener, &set);
+		briefly = (struct timeval){.tv_usec = 1000};
+		if (listener < FD_SETSIZE && select(listener + 1, &set, NULL, NULL, &briefly) > 0)
 			take();
 	}
 	close(epfd);

@@ -1,6 +1,7 @@
 #!/bin/bash
 # What it takes to follow the machine: an idle worker does next to nothing, hears what the kernel
-# announces at once, and does not let itself be kept busy by it.
+# announces at once, and does not let itself be kept busy by it; and nobody waits for NICs that do
+# not answer.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
 why=$(bench_lacks) && skip_all "$why"
@@ -49,5 +50,17 @@ trace 4 epoll_wait,epoll_pwait
 for _ in {1..100}; do announced; done
 wait "$tracer"
 between "$(woken)" 1 30 "hundreds of changes do not wake it as often"
+
+# Drivers take their time to answer, as they do while somebody changes a NIC: who waits for events
+# asks them, and nobody else waits for the answer.
+nginx_down
+in_dut ip link add dummy0 type dummy # one that is asked at all
+spawn_client upstream python3 "$BENCH_ROOT/tests/lib/slow_upstream.py" 9000 0 "${UPSTREAM4%,*}"
+wait_port client 9000
+worst=$(in_dut env LD_PRELOAD="$BUILD/librssshim.so" RSSSHIM_CONF="$WORLD_DIR/policy.ini" strace -f -qq \
+	-o "$WORLD_DIR/trace" -e trace=ioctl -e inject=ioctl:delay_enter=1500000 \
+	"$BUILD/wait_connect" "${UPSTREAM4%,*}" 9000 6)
+between "$(grep -c ETHTOOL "$WORLD_DIR/trace")" 2 12 "drivers are asked now and then"
+between "$worst" 0 1000 "a connect() does not wait for them (ms)"
 
 done_testing

@@ -4,6 +4,7 @@
 # CPU where its packets arrive; without the shim about every fourth.
 . /lab/guest/lib.sh
 . /lab/guest/nginx.sh
+ARRIVE_ON=4
 
 serve_and_judge() { # WHO JUDGE COUNT
 	for family in 4 6; do

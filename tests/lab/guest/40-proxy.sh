@@ -4,6 +4,7 @@
 # are looked at.
 . /lab/guest/lib.sh
 . /lab/guest/nginx.sh
+ARRIVE_ON=4
 
 proxy_and_judge() { # WHO JUDGE COUNT
 	for family in 4 6; do

@@ -16,11 +16,9 @@ sessions() { # JUDGE LEG...: 200 new sessions
 		"$_judge" "$leg" 200 || return
 	done
 }
-# Mostly three seconds are enough; what counts is what holds after five.
+# What begins after five seconds is judged, and but once: the sessions themselves take long here.
 followed() { # JUDGE LEG...
-	sleep 3
-	sessions "$@" > /tmp/early 2>&1 && return
-	sleep 2
+	sleep 5
 	sessions "$@"
 }
 change() { # WHAT JUDGE LEGS CHANGE...

@@ -89,6 +89,22 @@ def rps_cpus(queue, dev=DEV):
     return [cpu for cpu in range(mask.bit_length()) if mask >> cpu & 1]
 
 
+def fields(dev=DEV):
+    """How many of addresses and ports `ethtool -n` says are hashed, of IPv4 and IPv6."""
+    def count(kind):
+        text = subprocess.run(["ethtool", "-n", dev, "rx-flow-hash", kind], check=True,
+                              capture_output=True, text=True).stdout
+        return sum(word in text for word in ("IP SA", "IP DA", "L4 bytes 0 & 1", "L4 bytes 2 & 3"))
+
+    return [count("tcp4"), count("tcp6")]
+
+
+def channels(dev=DEV):
+    """Combined channels in use, as `ethtool -l` prints them."""
+    text = subprocess.run(["ethtool", "-l", dev], check=True, capture_output=True, text=True).stdout
+    return int(re.search(r"Current hardware settings:.*?^Combined:\s+(\d+)", text, re.M | re.S)[1])
+
+
 class Arrival:
     """What was true when this was made: make a new one after a change."""
 
@@ -214,7 +230,8 @@ def main(verb, *arguments):
     if verb == "show":
         arrival = Arrival()
         print(json.dumps({"key": arrival.key.hex(":"), "table": arrival.table,
-                          "queue_cpus": arrival.cpus, "tx_cpus": queue_cpus(side="output")}))
+                          "queue_cpus": arrival.cpus, "tx_cpus": queue_cpus(side="output"),
+                          "fields": fields(), "queues": channels()}))
     elif verb == "receiving":
         print(*sorted(Arrival().reachable()), sep=",")
     elif verb == "incoming":
