@@ -33,6 +33,21 @@ static void print_interrupts(const struct nic_view *view)
 	json_close(']');
 }
 
+/* By CPU, the transmit queue that it gives to. */
+static void print_xps(const struct nic_view *view)
+{
+	char cpu_text[16];
+
+	json_open("xps", '{');
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (view->xps_queue[cpu] < 0)
+			continue;
+		snprintf(cpu_text, sizeof(cpu_text), "%d", cpu);
+		json_known(cpu_text, view->xps_queue[cpu]);
+	}
+	json_close('}');
+}
+
 static void print_hash(const struct nic_view *view)
 {
 	const struct rss_hash *hash = &view->arrival.hash;
@@ -146,6 +161,7 @@ static void print_view(const struct nic_set *set, const struct nic_view *view,
 	known_numbers("queue_cpus", arrival->queue_cpu, arrival->queue_count);
 	known_numbers("tx_cpus", view->tx_cpu, view->tx_count);
 	print_interrupts(view);
+	print_xps(view);
 	numbers("rps_cpus", arrival->rps.cpu, arrival->rps.count);
 	json_bool("rps_differs", view->rps_differs);
 	json_bool("rx_hash", view->rx_hash);

@@ -95,6 +95,9 @@ in_dut sysctl -qw net.ipv4.ip_local_port_range="32768 60999" net.ipv4.tcp_migrat
 doctor --conf "$conf"
 [[ $FOUND != *"source ports"* && $FOUND != *migrate_req* ]] && pass "both gone when mended" ||
 	not_ok "both gone when mended" "$FOUND"
+# Among no other processes than its own: what these do is not this test's.
+is "$(in_dut unshare -pf --mount-proc "$BUILD/rssshim" doctor --conf "$conf" 2>&1; echo "status $?")" \
+	"$(printf 'nothing works against alignment\nstatus 0')" "nothing found: status 0"
 
 # The source address of what leaves is rewritten: the hash is of another address than the socket's.
 if command -v nft >/dev/null && [ -e /proc/net/nf_conntrack ]; then
@@ -131,7 +134,19 @@ doctor --conf "$WORLD_DIR/five.ini"
 like "$FOUND" "sleep \(pid $SPAWNED\) is pinned to CPU 1, where no receive queue is served" \
 	"a worker pinned to a CPU without a queue"
 like "$FOUND" "CPUs 5 receive, but no thread may run there" "a queue on a CPU outside the cpuset"
+# Each is sent to a CPU of its own: on all that receive it would be at home nowhere.
+first=$SPAWNED
+spawn_dut second env LD_PRELOAD="$BUILD/librssshim.so" taskset -c 1 sleep 60
+wait_until 5 grep -q librssshim /proc/"$SPAWNED"/maps
+doctor --conf "$WORLD_DIR/five.ini"
+is "$(sed -nE "s/^ *taskset -pc ([0-9]+) ($first|$SPAWNED)$/\1/p" <<<"$FOUND" | sort | tr '\n' ' ')" \
+	"0 5 " "the commands send two workers to two CPUs that receive"
 stop_pid "$SPAWNED"
+doctor --conf "$WORLD_DIR/five.ini"
+eval "$(grep -E "^ *taskset -pc [0-9]+ $first$" <<<"$FOUND")" >/dev/null
+doctor --conf "$WORLD_DIR/five.ini"
+[[ $FOUND != *"(pid $first) is pinned"* ]] && pass "which mends it" || not_ok "which mends it" "$FOUND"
+stop_pid "$first"
 
 echo 1 >"$WORLD_DIR/isolated"
 FOUND=$(in_dut unshare -m sh -c 'mount --bind "$1" /sys/devices/system/cpu/isolated &&

@@ -47,6 +47,7 @@ check "nic: the table of ethtool -x" nic_says '.table == $want.table'
 check "nic: the queues of ethtool -l, each with the CPU that /proc tells" \
 	nic_says '.queues == $want.queues and .queues == 4 and .queue_cpus == $want.queue_cpus'
 check "nic: and the four transmit queues" nic_says '.tx_queues == 4 and .tx_cpus == $want.tx_cpus'
+check "nic: XPS, a queue for each CPU" nic_says '.xps == $want.xps and (.xps | length) == 4'
 check "nic: spreads packets, predictably" \
 	nic_says '.spreads and .predictable_ipv4 and .predictable_ipv6'
 

@@ -105,6 +105,18 @@ def channels(dev=DEV):
     return int(re.search(r"Current hardware settings:.*?^Combined:\s+(\d+)", text, re.M | re.S)[1])
 
 
+def xps(dev=DEV):
+    """The transmit queue of each CPU, by the masks of the queues."""
+    queues = {}
+    for path in sorted(glob.glob(f"/sys/class/net/{dev}/queues/tx-*/xps_cpus")):
+        with open(path) as text:
+            mask = int(text.read().replace(",", ""), 16)
+        for cpu in range(mask.bit_length()):
+            if mask >> cpu & 1:
+                queues.setdefault(str(cpu), int(re.search(r"tx-(\d+)", path)[1]))
+    return queues
+
+
 class Arrival:
     """What was true when this was made: make a new one after a change."""
 
@@ -231,7 +243,7 @@ def main(verb, *arguments):
         arrival = Arrival()
         print(json.dumps({"key": arrival.key.hex(":"), "table": arrival.table,
                           "queue_cpus": arrival.cpus, "tx_cpus": queue_cpus(side="output"),
-                          "fields": fields(), "queues": channels()}))
+                          "fields": fields(), "queues": channels(), "xps": xps()}))
     elif verb == "receiving":
         print(*sorted(Arrival().reachable()), sep=",")
     elif verb == "incoming":
