@@ -37,7 +37,7 @@ void rssshim_close(struct rssshim *rss);
 
 /* Looks whether anything is different by now (interrupts moved, a table rewritten, routes, links,
  * addresses, the range of local ports), and if so looks at all of it again. For a timer: every few
- * seconds is often enough, and it costs some tenths of a millisecond. Returns 1 if anything
+ * seconds is often enough, and it takes what rssshim_open() takes. Returns 1 if anything
  * changed: what was answered before, by rssshim_route too, may no longer hold; 0 if not; -ECHILD
  * after a fork. */
 int rssshim_refresh(struct rssshim *rss);

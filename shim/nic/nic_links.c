@@ -58,14 +58,29 @@ enum nic_kind link_kind(const char *word)
 	return NIC_VIRTUAL;
 }
 
-static struct nic_link *next_link(struct nic_links *links)
+static bool is_local(const struct nic_link *link)
 {
-	if (links->count == NIC_LINKS_MAX) {
-		links->missed++;
-		return NULL;
+	return link->kind == NIC_VETH || link->kind == NIC_TUN || link->kind == NIC_TUNNEL ||
+	       link->kind == NIC_LOOPBACK;
+}
+
+/* A host of containers has more links than there is room for, and a NIC that was plugged in late is
+ * the last of them. */
+static void add_link(struct nic_links *links, const struct nic_link *link)
+{
+	unsigned at = NIC_LINKS_MAX;
+
+	if (links->count < NIC_LINKS_MAX) {
+		links->link[links->count++] = *link;
+		return;
 	}
-	memset(&links->link[links->count], 0, sizeof(links->link[0]));
-	return &links->link[links->count++];
+	links->missed++;
+	while (!is_local(link) && at-- > 0) {
+		if (!is_local(&links->link[at]))
+			continue;
+		links->link[at] = *link;
+		return;
+	}
 }
 
 /* IFLA_INFO_DATA of a bond. Only in active-backup mode does one member receive alone. */
@@ -102,46 +117,45 @@ static void link_info(struct nic_link *link, struct nl_attrs attrs)
 
 void link_answer(struct nic_links *links, const uint8_t *payload, size_t len)
 {
+	struct nic_link link = {0};
 	struct ifinfomsg info;
-	struct nic_link *link;
 	struct nl_attrs attrs;
 	struct nl_attr attr;
 
 	if (len < NLMSG_ALIGN(sizeof(info)))
 		return;
 	memcpy(&info, payload, sizeof(info));
-	link = info.ifi_index > 0 ? next_link(links) : NULL;
-	if (!link)
+	if (info.ifi_index <= 0)
 		return;
-	link->ifindex = (uint32_t)info.ifi_index;
-	link->up = info.ifi_flags & IFF_UP;
+	link.ifindex = (uint32_t)info.ifi_index;
+	link.up = info.ifi_flags & IFF_UP;
 	attrs = (struct nl_attrs){payload + NLMSG_ALIGN(sizeof(info)),
 				  len - NLMSG_ALIGN(sizeof(info))};
 	while (nl_next(&attrs, &attr)) {
 		switch (attr.type) {
 		case IFLA_IFNAME:
-			nl_text(&attr, link->name, sizeof(link->name));
+			nl_text(&attr, link.name, sizeof(link.name));
 			break;
 		case IFLA_LINK:
-			link->below = nl_u32(&attr);
+			link.below = nl_u32(&attr);
 			break;
 		case IFLA_LINK_NETNSID:
-			link->elsewhere = true;
+			link.elsewhere = true;
 			break;
 		case IFLA_MASTER:
-			link->master = nl_u32(&attr);
+			link.master = nl_u32(&attr);
 			break;
 		case IFLA_LINKINFO:
-			link_info(link, nl_nested(&attr));
+			link_info(&link, nl_nested(&attr));
 			break;
 		}
 	}
 	if (info.ifi_flags & IFF_LOOPBACK)
-		link->kind = NIC_LOOPBACK;
-	if (link->below == link->ifindex)
-		link->below = 0;
-	if (!link->name[0])
-		links->count--; /* not a name: not an interface */
+		link.kind = NIC_LOOPBACK;
+	if (link.below == link.ifindex)
+		link.below = 0;
+	if (link.name[0])
+		add_link(links, &link);
 }
 
 bool link_line(const char *line, char name[IF_NAMESIZE])
@@ -188,23 +202,21 @@ struct dev_lines {
 static void dev_line(struct dev_lines *lines)
 {
 	struct ifreq request = {0};
-	struct nic_link *link;
+	struct nic_link link = {0};
 
 	lines->line[lines->len] = '\0';
 	lines->len = 0;
 	if (!link_line(lines->line, request.ifr_name) ||
 	    sys(SYS_ioctl, lines->ioctl, SIOCGIFINDEX, &request) < 0)
 		return;
-	link = next_link(lines->links);
-	if (!link)
-		return;
-	memcpy(link->name, request.ifr_name, sizeof(link->name));
-	link->ifindex = (uint32_t)request.ifr_ifindex;
-	if (sys(SYS_ioctl, lines->ioctl, SIOCGIFFLAGS, &request) < 0)
-		return;
-	link->up = request.ifr_flags & IFF_UP;
-	if (request.ifr_flags & IFF_LOOPBACK)
-		link->kind = NIC_LOOPBACK;
+	memcpy(link.name, request.ifr_name, sizeof(link.name));
+	link.ifindex = (uint32_t)request.ifr_ifindex;
+	if (sys(SYS_ioctl, lines->ioctl, SIOCGIFFLAGS, &request) >= 0) {
+		link.up = request.ifr_flags & IFF_UP;
+		if (request.ifr_flags & IFF_LOOPBACK)
+			link.kind = NIC_LOOPBACK;
+	}
+	add_link(lines->links, &link);
 }
 
 static void dev_feed(void *context, const char *text, size_t len)

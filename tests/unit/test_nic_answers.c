@@ -327,6 +327,39 @@ Test(nic_answers, links_damaged_or_too_many)
 	cr_expect_eq(links.missed, 3);
 }
 
+static void answer_plain(int index, const char *kind)
+{
+	struct ifinfomsg info = {.ifi_index = index};
+	size_t outer;
+
+	bytes.len = 0;
+	bytes_add(&bytes, &info, sizeof(info));
+	bytes_text(&bytes, IFLA_IFNAME, "dev");
+	outer = bytes_begin(&bytes, IFLA_LINKINFO);
+	bytes_text(&bytes, IFLA_INFO_KIND, kind);
+	bytes_end(&bytes, outer);
+	link_answer(&links, bytes.data, bytes.len);
+}
+
+/* The containers come first, the NIC last. */
+Test(nic_answers, links_that_matter_find_room)
+{
+	bool found[2] = {false};
+
+	memset(&links, 0, sizeof(links));
+	for (int i = 1; i <= NIC_LINKS_MAX + 2; i++)
+		answer_plain(i, "veth");
+	answer_plain(1000, "bond");
+	answer_plain(1001, "");
+	answer_plain(1002, "veth");
+	for (unsigned i = 0; i < links.count; i++)
+		if (links.link[i].ifindex == 1000 || links.link[i].ifindex == 1001)
+			found[links.link[i].ifindex - 1000] = true;
+	cr_expect(found[0] && found[1]);
+	cr_expect_eq(links.count, NIC_LINKS_MAX);
+	cr_expect_eq(links.missed, 5);
+}
+
 Test(nic_answers, lines_of_proc_net_dev)
 {
 	char name[IF_NAMESIZE];
