@@ -319,12 +319,14 @@ static bool may_pass(int error)
 
 static bool look(uint64_t now_ms)
 {
+	if (!begin_to_ask()) {
+		machine.look_ms = now_ms + NEWS_MS;
+		return false;
+	}
 	machine.look_ms = now_ms + LOOK_MS;
 	/* Then nobody tells, and what is remembered of routes is as good as forgotten. */
 	if (machine.news.route < 0)
 		machine.routes_version++;
-	if (!begin_to_ask())
-		return false;
 	if (may_pass(machine.news.route)) {
 		close_netlink();
 		open_netlink();
