@@ -303,6 +303,7 @@ Test(nic_scan, arrival_for_the_command)
 
 	cr_assert_eq(write(fd, text, sizeof(text) - 1), (ssize_t)sizeof(text) - 1);
 	cr_expect_eq(nic_arrival_load("nosuch0", path, &arrival, why, sizeof(why)), 0, "%s", why);
+	cr_expect(strstr(why, "nosuch0: IPv6: "), "the key is long enough for IPv4: %s", why);
 	cr_expect_eq(arrival.queue_cpu[0], 3);
 	cr_expect_gt(arrival.toeplitz.words, 0);
 	cr_expect_eq(nic_arrival_load("nosuch1", path, &arrival, why, sizeof(why)), -ENODEV);

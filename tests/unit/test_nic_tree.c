@@ -104,6 +104,16 @@ static void rps(const char *const masks[], int count)
 	cr_expect_not(view.rfs);
 }
 
+/* Not to be told is not to be told "off". */
+Test(nic_tree, ethtool_refused)
+{
+	strcpy(view.driver, "i40e");
+	nic_read_hash(&view, &tree.sources);
+	cr_expect_not(nic_knows(&view, VALUE_FIELDS));
+	cr_expect_eq(view.fact[VALUE_FIELDS].error, -EPERM);
+	cr_expect(view.flow_director, "on unless somebody switched it off");
+}
+
 Test(nic_tree, rps_off)
 {
 	rps((const char *[]){"0\n", "0\n", "0\n", "0\n"}, 4);

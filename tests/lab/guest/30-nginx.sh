@@ -18,5 +18,5 @@ serve_and_judge plain by_chance 500
 nginx_down
 
 check "nginx starts under the shim" nginx_up $SHIMMED
-serve_and_judge shim all_aligned 2000
+serve_and_judge shim all_aligned 1000
 nginx_down
