@@ -142,6 +142,14 @@ static bool is_refused(int count)
 	return count < 0 && (errno == EPERM || errno == ENOSYS || errno == EACCES);
 }
 
+/* Never early, so at most two ticks late. */
+static int64_t left_of(const struct watch_call *call, uint64_t gone_ms)
+{
+	int64_t left = call->timeout_ms - (int64_t)gone_ms + CLOCK_TICK_MS;
+
+	return left > 0 ? left : 0;
+}
+
 int watch_wait(unsigned number, const struct watch_call *call)
 {
 	struct watch *watch = watch_at(number);
@@ -154,7 +162,12 @@ int watch_wait(unsigned number, const struct watch_call *call)
 	if (call->max_events <= 0)
 		return call->wait(call, call->timeout_ms, mask);
 	for (;;) {
+		uint64_t begun = now;
 		bool draining = watch_begin(watch, now);
+		now = clock_ms();
+		/* Drivers that were asked may have taken their time. */
+		if (left > 0 && now - begun > 2 * CLOCK_TICK_MS)
+			left = left_of(call, now - start);
 		if (watch->private && atomic_exchange(&watch->lost, 0)) {
 			count = 0;
 			break;
@@ -179,9 +192,8 @@ int watch_wait(unsigned number, const struct watch_call *call)
 		count = steal_look(watch, now, call->events, call->max_events);
 		if (count)
 			break;
-		/* Never early, so at most two ticks late. */
 		if (left > 0)
-			left = call->timeout_ms - (int64_t)(now - start) + CLOCK_TICK_MS;
+			left = left_of(call, now - start);
 		if (call->timeout_ms >= 0 && left <= 0)
 			break;
 		/* A signal that arrives between two slices of a wait must end it as it would have

@@ -54,9 +54,13 @@ between "$(woken)" 1 30 "hundreds of changes do not wake it as often"
 # Drivers take their time to answer, as they do while somebody changes a NIC: who waits for events
 # asks them, and nobody else waits for the answer.
 nginx_down
-in_dut ip link add dummy0 type dummy # one that is asked at all
+in_dut ip link add ifb9 type ifb # one that is asked at all
 spawn_client upstream python3 "$BENCH_ROOT/tests/lib/slow_upstream.py" 9000 0 "${UPSTREAM4%,*}"
 wait_port client 9000
+for mtu in {1400..1415}; do
+	sleep 0.5
+	ip -n "$DUT" link set ifb9 mtu "$mtu"
+done &
 worst=$(in_dut env LD_PRELOAD="$BUILD/librssshim.so" RSSSHIM_CONF="$WORLD_DIR/policy.ini" strace -f -qq \
 	-o "$WORLD_DIR/trace" -e trace=ioctl -e inject=ioctl:delay_enter=1500000 \
 	"$BUILD/wait_connect" "${UPSTREAM4%,*}" 9000 6)

@@ -35,7 +35,7 @@ static void *wait_for_events(void *unused)
 
 int main(int argc, char **argv)
 {
-	struct sockaddr_in to = {.sin_family = AF_INET};
+	struct sockaddr_in to = {.sin_family = AF_INET}, any = {.sin_family = AF_INET};
 	double worst = 0;
 	pthread_t waiting;
 
@@ -45,8 +45,8 @@ int main(int argc, char **argv)
 	}
 	to.sin_port = htons((uint16_t)atoi(argv[2]));
 	listener = socket(AF_INET, SOCK_STREAM, 0);
-	if (listener < 0 || listen(listener, 8) ||
-	    pthread_create(&waiting, NULL, wait_for_events, NULL))
+	if (listener < 0 || bind(listener, (struct sockaddr *)&any, sizeof(any)) ||
+	    listen(listener, 8) || pthread_create(&waiting, NULL, wait_for_events, NULL))
 		return 1;
 	sleep(1);
 	double end = now_ms() + 1000 * atof(argv[3]);
