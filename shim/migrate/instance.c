@@ -179,7 +179,7 @@ static bool comes_around(const struct instance *instance)
 	if (tid == self_tid())
 		return true;
 	return tid > 0 && !has_ended(tid) &&
-	       (clock_ms() - instance->came_ms < STUCK_MS || !has_events(instance->epfd));
+	       (instance->came_ms + STUCK_MS > clock_ms() || !has_events(instance->epfd));
 }
 
 unsigned instance_of_cpu(int cpu)

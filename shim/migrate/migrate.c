@@ -9,6 +9,7 @@
 #include "shim/process/runtime.h"
 #include "shim/process/self.h"
 #include <errno.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stddef.h>
 
@@ -31,20 +32,17 @@ void migrate_start(control_fn real_control)
 			!pthread_atfork(before_fork, NULL, NULL);
 }
 
-/* No more is asked than the descriptor table leaves open. It may be wrong where a number was closed
- * behind our back; but nothing moves that the kernel does not say came in over TCP. */
+/* A socket of another family whose protocol has TCP's number does no harm: it has no CPU to go to.
+ */
 static bool is_connection(int fd)
 {
-	switch (fd_get(fd).kind) {
-	case FD_PLAIN: /* accepted, or no TCP socket */
-		return socket_is_tcp(fd);
-	case FD_SOCKET:
-		return !socket_is_listening(fd);
-	case FD_UNKNOWN:
-		return socket_is_tcp(fd) && !socket_is_listening(fd);
-	default:
+	enum fd_kind kind = fd_get(fd).kind;
+
+	if (kind != FD_UNKNOWN && kind != FD_PLAIN && kind != FD_SOCKET)
 		return false;
-	}
+	return (kind == FD_SOCKET ||
+		socket_get_int(fd, SOL_SOCKET, SO_PROTOCOL, -1) == IPPROTO_TCP) &&
+	       !socket_is_listening(fd);
 }
 
 /* As opposed to one that was made from here. */

@@ -10,7 +10,8 @@
  *   waits again; and until DEL is done nobody can be given another one there.
  * - EPOLLONESHOT: whether it has fired since it was armed only the kernel knows, and to ADD one
  *   that has would arm it. One that its own thread armed since its last wait cannot have been
- *   delivered: only such move.
+ *   delivered: only such move. (What goes back from an instance that is closed, or whose thread
+ *   ended, is armed there: whoever was at it is done.)
  * - The new thread may be given an event, and modify, take out or close the connection, before DEL
  *   is done: it finds the descriptor's word taken, and waits for that.
  * - The number may be another connection's by now, where the one we know was closed behind our back

@@ -333,6 +333,13 @@ Test(migrate, what_is_no_connection_is_left_alone)
 	cr_assert_eq(migrate_control(b, EPOLL_CTL_ADD, pipes[0], &event), 0);
 	cr_assert_eq(place_get(pipes[0]).state, PLACE_NONE);
 	cr_assert_eq(migrate_control(a, EPOLL_CTL_DEL, pipes[0], &event), 0);
+	/* One that could not be adopted. */
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
+	cr_assert_eq(listen(listener, 1), 0);
+	fd_set_word(listener, FD_PLAIN, 0);
+	cr_assert_eq(migrate_control(a, EPOLL_CTL_ADD, listener, &event), 0);
+	cr_assert_eq(place_get(listener).state, PLACE_NONE);
+	cr_assert_not(instance_at(instance_of(a))->serves);
 }
 
 Test(migrate, a_move_of_what_is_gone_leaves_nothing_behind)
