@@ -6,6 +6,7 @@
 #include "shim/connect/trust.h"
 #include "shim/connect/uplink.h"
 #include "shim/policy/policy.h"
+#include "tests/unit/reference.h"
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -178,6 +179,52 @@ Test(uplinks, range)
 		if (some)
 			cr_assert(lo == cases[i].lo && hi == cases[i].hi, "%zu: %u-%u", i, lo, hi);
 	}
+}
+
+static struct nic_set nics;
+static struct uplinks now, later;
+
+static void nic_fill(uint8_t key_byte)
+{
+	struct nic_view *view = &nics.view[0];
+	uint8_t key[40];
+
+	memset(key, key_byte, sizeof(key));
+	key[1] = 0x5a;
+	nics.count = 1;
+	view->ifindex = 3;
+	view->predictable[FLOW_IPV4] = true;
+	arrival_fill(&view->arrival, key, sizeof(key), 128, 2, 2);
+}
+
+/* Trust is in what a NIC is said to do: it stays lost while that is the same, and is there at once
+ * when it is another. */
+Test(uplinks, trust_is_of_one_key)
+{
+	static const struct local_ports local = {.lo = 32768, .hi = 60999};
+
+	nic_fill(1);
+	uplinks_fill(&now, &nics, &local, local.lo, local.hi, NULL);
+	cr_assert_eq(now.count, 1);
+	cr_assert_not(trust_is_lost(&now.uplink[0].trust));
+	trust_lose(&now.uplink[0].trust);
+	uplinks_fill(&later, &nics, &local, local.lo, local.hi, &now);
+	cr_assert(trust_is_lost(&later.uplink[0].trust));
+	nic_fill(2);
+	uplinks_fill(&later, &nics, &local, local.lo, local.hi, &now);
+	cr_assert_not(trust_is_lost(&later.uplink[0].trust));
+}
+
+/* Positions of a walk are of the ports that are not reserved. */
+Test(uplinks, reserved_ports_are_another_range)
+{
+	static struct local_ports local = {.lo = 32768, .hi = 60999};
+
+	nic_fill(1);
+	uplinks_fill(&now, &nics, &local, local.lo, local.hi, NULL);
+	local.reserved[40000 / 64] = 1;
+	uplinks_fill(&later, &nics, &local, local.lo, local.hi, &now);
+	cr_assert_neq(now.uplink[0].range.fingerprint, later.uplink[0].range.fingerprint);
 }
 
 static enum trust_event note(struct trust *trust, unsigned count, bool right)
