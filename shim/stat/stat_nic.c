@@ -61,11 +61,9 @@ static void judge(struct stat_nic *nic, const struct nic_view *view)
 		return;
 	uint64_t now = arrival_fingerprint(&view->arrival);
 
-	if (view->learned)
-		nic->mistrusted = 0;
-	else if (view->disproved)
+	if (view->disproved && !view->learned)
 		nic->mistrusted = now;
-	else if (nic->mistrusted != now)
+	else if (view->learned || nic->mistrusted != now)
 		nic->mistrusted = 0;
 }
 
