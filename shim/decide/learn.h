@@ -9,7 +9,9 @@
  * confirmed, contradictions are judged against the last LEARN_KEPT observations, and what explains
  * those best is kept. When the NIC changes, what was learned is forgotten within some 20
  * contradicting observations. Where no such space explains what is seen, that is said, and nothing
- * predicted.
+ * predicted. A table that leaves such a rule in one entry of a hundred or fewer cannot be told from
+ * one that is observed wrongly as often: the rule is told, and is wrong for the flows of that
+ * entry.
  *
  * One value for each NIC and family, about 100 KB, no pointers, no allocation. Not safe against
  * concurrent use. learn_observe() costs well under a microsecond once learned; a contradiction now

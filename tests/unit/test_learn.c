@@ -138,22 +138,60 @@ Test(learn, incoming_never_wrong, .timeout = 60)
 	}
 }
 
-/* The figures of the idea: how much is known after so few observations. */
+/* How many observations it takes until all is known, over many keys. Measured over 500 others: all
+ * is known after 40 for 99.4 % of the keys on 2 CPUs and 99.6 % on 4, after 100 for 100 % on 8,
+ * after 200 for 94.4 % on 32 (where it is 99.7 % of the flows then); medians 32, 33, 36, 121. */
+#define ASKED 100
+
+static int by_number(const void *a, const void *b)
+{
+	unsigned left = *(const unsigned *)a, right = *(const unsigned *)b;
+
+	return left < right ? -1 : left > right;
+}
+
 Test(learn, few_observations_are_enough, .timeout = 60)
 {
-	static const unsigned cpus[] = {2, 4, 8, 32}, after[] = {45, 50, 100, 220};
+	enum { KEYS = 200, NEVER = 9999 };
+	static const struct {
+		unsigned cpus, after, keys_percent, median;
+	} wanted[] = {{2, 40, 97, 36}, {4, 40, 97, 36}, {8, 100, 99, 40}, {32, 200, 88, 135}};
+	static struct flow ask[ASKED];
+	unsigned needed[KEYS];
 
 	for (unsigned which = 0; which < 4; which++) {
-		unsigned known = 0;
+		unsigned in_time = 0, known = 0;
 
-		for (unsigned round = 0; round < 100; round++) {
-			nic_random(128, cpus[which]);
+		for (unsigned round = 0; round < KEYS; round++) {
+			nic_random(128, wanted[which].cpus);
 			servers_random();
-			watch(FLOW_IPV4, outgoing, after[which]);
-			known += known_of(FLOW_IPV4, outgoing, 20);
+			for (unsigned i = 0; i < ASKED; i++)
+				ask[i] = outgoing(FLOW_IPV4);
+			needed[round] = NEVER;
+			for (unsigned n = 1; n <= wanted[which].after; n++) {
+				unsigned all = 0;
+
+				watch(FLOW_IPV4, outgoing, 1);
+				for (unsigned i = 0; i < ASKED; i++) {
+					int cpu = learn_predict(&learn[FLOW_IPV4], &ask[i]);
+
+					cr_assert(cpu < 0 || cpu == truth(&ask[i]));
+					all += cpu >= 0;
+				}
+				if (all == ASKED && needed[round] == NEVER)
+					needed[round] = n;
+				known += n == wanted[which].after ? all : 0;
+			}
+			in_time += needed[round] != NEVER;
 		}
-		cr_expect_gt(known, 1900, "%u CPUs: %u of 2000 after %u", cpus[which], known,
-			     after[which]);
+		qsort(needed, KEYS, sizeof(needed[0]), by_number);
+		cr_expect_geq(100 * in_time, KEYS * wanted[which].keys_percent,
+			      "%u CPUs: %u of %u keys known after %u", wanted[which].cpus, in_time,
+			      KEYS, wanted[which].after);
+		cr_expect_geq(known, KEYS * ASKED / 1000 * 995, "%u CPUs: %u of %u flows",
+			      wanted[which].cpus, known, KEYS * ASKED);
+		cr_expect_leq(needed[KEYS / 2], wanted[which].median, "%u CPUs: median %u",
+			      wanted[which].cpus, needed[KEYS / 2]);
 	}
 }
 
@@ -424,7 +462,30 @@ Test(learn, what_is_not_linear_is_refused, .timeout = 60)
 		nic_random(128, 3);
 		expect_refused(incoming, truth, -1, 1500);
 	}
-	cr_expect_lt(refused_wrong, 50, "%u wrong", refused_wrong); /* of 50,000 */
+	cr_expect_eq(refused_wrong, 0, "%u wrong", refused_wrong); /* of 100,000 */
+}
+
+/* All of a table follows a rule but one entry in 128: that is what one wrong observation in a
+ * hundred looks like, too. The rule is told, and is wrong where the table leaves it. */
+Test(learn, a_rule_with_an_exception_is_told, .timeout = 60)
+{
+	unsigned told = 0, wrong = 0;
+
+	for (unsigned round = 0; round < 40; round++) {
+		servers_random();
+		nic_random(128, 4);
+		nic.table.queue[round] = (uint16_t)(round % 4 ^ 1);
+		for (unsigned i = 0; i < 1000; i++) {
+			struct flow flow = outgoing(FLOW_IPV4);
+			int cpu = learn_predict(&learn[FLOW_IPV4], &flow), really = truth(&flow);
+
+			told += cpu >= 0;
+			wrong += cpu >= 0 && cpu != really;
+			learn_observe(&learn[FLOW_IPV4], &flow, really, -1);
+		}
+	}
+	cr_expect_gt(told, 36000, "%u", told);
+	cr_expect_lt(wrong, told / 100, "%u of %u", wrong, told);
 }
 
 Test(learn, why_it_is_refused)
