@@ -53,17 +53,61 @@ both_aligned() { # NAME COUNT
 	is "$(aligned --listen 8080) $(aligned --upstream 9000)" "[$2,$2] [$2,$2]" "$1: both legs aligned"
 }
 
-# --- sprayed at random over the queues: no function of the flow
-world spray=flow
+not_learned() { # NAME
+	local lesson
+	is "$(said 'cannot be learned')" 1 "$1: said, and once"
+	like "$(grep 'cannot be learned' "$WORLD_DIR/shim.log")" "rss0: cannot be learned: " \
+		"$1: of the right interface"
+	lesson=$(in_dut "$RSSSHIM" nic --json rss0)
+	is "$(jq .spreads <<<"$lesson")" false "$1: connections are not steered by CPU"
+	is "$(jq .predictable_ipv4 <<<"$lesson")" false "$1: nor are ports chosen"
+}
+
+# --- sprayed at random over the queues: no function of the flow; and one that is not linear, of a
+# key that nobody knows
+for what in "sprayed by flow:spray=flow" "three buckets:table=0 1 2"; do
+	world key="$(random_key)" queue_cpus="0 1 0" "${what#*:}"
+	proxy
+	sessions "${what%:*}" 1500
+	conns_release
+	not_learned "${what%:*}"
+	like "$(in_dut "$RSSSHIM" nic)" "rss0: veth: watched by nginx .*IPv4: the CPU is no linear function" \
+		"${what%:*}: rssshim nic lists it as watched"
+	stop_pid "$PROXY"
+	world_down
+done
+
+# --- each packet at random: steering stays off, and nothing is slower for it
+world spray=packet
+timed() { # seconds for 1,500 sessions
+	local counts
+	counts=$(conns_hold --to "$DUT4:8080" --from "$CLIENT4" --count 1500 --concurrency 8 --request /)
+	conns_release
+	jq .seconds <<<"$counts"
+}
 proxy
-sessions "sprayed" 1500
-is "$(said 'cannot be learned')" 1 "sprayed: said, and once"
-like "$(grep 'cannot be learned' "$WORLD_DIR/shim.log")" "rss0: cannot be learned: " \
-	"sprayed: of the right interface"
+sessions "sprayed by packet" 1500
 conns_release
-lesson=$(in_dut "$RSSSHIM" nic --json rss0)
-is "$(jq .spreads <<<"$lesson")" false "sprayed: connections are not steered by CPU"
-is "$(jq .predictable_ipv4 <<<"$lesson")" false "sprayed: nor are ports chosen"
+not_learned "sprayed by packet"
+with=$(timed)
+stop_pid "$PROXY"
+proxy RSSSHIM_DISABLE=1
+without=$(timed)
+stop_pid "$PROXY"
+between "$with" 0 "$(jq -n "$without * 1.7 + 0.5")" \
+	"sprayed by packet: $with s for 1,500 sessions, $without s without the shim"
+world_down
+
+# --- a table that follows no rule, under a key that is published: the table is learned
+world table="0 1 0 0 1 1 0 1"
+proxy
+sessions "published key" 1500
+conns_release
+like "$(grep 'learned from' "$WORLD_DIR/shim.log")" "rss0: learned from .*, by a published key: Microsoft" \
+	"published key: said"
+sessions "published key" 1000
+both_aligned "published key" 1000
+conns_release
 stop_pid "$PROXY"
 world_down
 
@@ -71,11 +115,15 @@ world_down
 world softnic=no
 WORLD_QUEUE_CPUS="0 1"
 proxy
-sessions "same host" 600
-lesson=$(in_dut "$RSSSHIM" nic --json rss0)
-is "$(jq .spreads <<<"$lesson")" false "same host: connections are not steered by CPU"
-is "$(jq .predictable_ipv4 <<<"$lesson")" false "same host: nor are ports chosen"
-conns_release
+# One client on one CPU, the next on the other, by the same ports.
+for cpu in 0 1 0 1 0 1; do
+	taskset -pc $cpu $$ >/dev/null
+	sessions "same host, client on CPU $cpu" 300
+	conns_release
+done
+taskset -pc 0-1 $$ >/dev/null
+diag "$(in_dut "$RSSSHIM" nic --json rss0 | jq -c .learned)"
+not_learned "same host"
 stop_pid "$PROXY"
 world_down
 
@@ -120,7 +168,33 @@ between $(($(looks) - before)) 20 200 "steady: of 2,000 legs few are looked at"
 conns_release
 stop_pid "$PROXY"
 
+# --- an upgrade of the binary knows at once what the one before has learned
+sed -i '/^daemon off;/d' "$WORLD_DIR/proxy.conf"
+rm -f "$WORLD_DIR/shim.log"
+in_dut env "LD_PRELOAD=$BUILD/librssshim.so" RSSSHIM_SHIM_LOG=info \
+	"RSSSHIM_SHIM_LOG_FILE=$WORLD_DIR/shim.log" "$(command -v nginx)" -p "$WORLD_DIR" \
+	-c "$WORLD_DIR/proxy.conf" -e "$WORLD_DIR/nginx.error.log"
+wait_port dut 8080
+old=$(bench_pid_file "$WORLD_DIR/nginx.pid")
+wait_ready 2 "$old"
+sessions "upgrade" 200
+conns_release
+is "$(said 'learned from')" 1 "upgrade: learned before"
+kill -USR2 "$old"
+upgraded() { [ -s "$WORLD_DIR/nginx.pid.oldbin" ] && [ -s "$WORLD_DIR/nginx.pid" ]; }
+wait_until 10 upgraded
+PROXY=$(cat "$WORLD_DIR/nginx.pid")
+wait_ready 2 "$PROXY"
+kill -QUIT "$old"
+wait_until 10 bench_gone "$old"
+sessions "upgrade" 1000
+both_aligned "upgrade: from its first connection on" 1000
+conns_release
+is "$(said 'learned from')" 1 "upgrade: nothing had to be learned again"
+stop_pid "$PROXY"
+
 # --- predict and ports tell of what was learned, and of nothing when nobody learns any more
+sed -i '1i daemon off;' "$WORLD_DIR/proxy.conf"
 proxy
 sessions "told" 200
 remote=${UPSTREAM4%,*}:9000
