@@ -73,6 +73,9 @@ static int from_member(struct attempt *attempt, unsigned slot)
 	/* That the members' listening ended is told by the application's own socket, or nobody. */
 	if (result < 0 && errno == EINVAL && !socket_is_listening(member))
 		errno = EAGAIN;
+	/* Nor is it the application's business what became of ours, see heal.c. */
+	if (result < 0 && (errno == EBADF || errno == ENOTSOCK || errno == EOPNOTSUPP))
+		errno = EAGAIN;
 	return result;
 }
 
@@ -192,6 +195,18 @@ static int from_polled(struct attempt *attempt, unsigned watch)
 	return result;
 }
 
+/* Another group may stand behind the descriptor by now, see heal.c. False: none does. */
+static bool is_followed(struct attempt *attempt)
+{
+	int listener = listener_known(attempt->fd);
+
+	if (listener < 0)
+		return false;
+	attempt->listener = listener;
+	attempt->group = listener_group(listener);
+	return true;
+}
+
 /* A thread that blocks in accept() waits for its home's members and the application's socket at
  * once, which only an epoll instance of its own can do. */
 static int blocking(struct attempt *attempt)
@@ -212,7 +227,7 @@ static int blocking(struct attempt *attempt)
 		    !is_empty(result = from_polled(attempt, (unsigned)number)))
 			return result;
 		int count = watch_wait((unsigned)number, &call);
-		if (count <= 0 && (listener_known(attempt->fd) != attempt->listener))
+		if (!is_followed(attempt) && count <= 0)
 			return attempt->real(attempt->fd, attempt->address, attempt->length,
 					     attempt->flags);
 		if (count < 0 && stand_in_is_lost())

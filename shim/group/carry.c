@@ -15,18 +15,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 
-#define CARRY_MAGIC 0x52535363u /* "RSSc" */
+#define CARRY_MAGIC 0x52535343u /* "RSSC" */
 /* Descriptors that a service manager passes start here. */
 #define FIRST_PASSED 3
 
-/* The manifest: a record a listener. Several listeners of one group name the same members. */
+/* The manifest: a record a listener, followed by the numbers of its members. Several listeners of
+ * one group name the same. It is the same in all versions: what one does not understand it closes.
+ */
 struct carry_record {
 	uint32_t magic, abi;
 	int listener, app_reuseport;
 	int ledger, door;
 	uint32_t members;
-	int member[MEMBERS_MAX];
 };
 
 static void set_close_on_exec(int fd, bool on)
@@ -77,14 +79,17 @@ static void carry_one(int fd, uint32_t number, void *argument)
 				      .door = group->door,
 				      .members = group->member_count};
 
-	if (!stays_open(fd))
+	if (!stays_open(fd) || group_is_awaited(group))
 		return;
-	if (carried->manifest < 0 && !shared_memory_fits(GROUPS_MAX * sizeof(record)))
+	size_t length = group->member_count * sizeof(int);
+	struct iovec parts[] = {{&record, sizeof(record)}, {(void *)group->member, length}};
+
+	if (carried->manifest < 0 &&
+	    !shared_memory_fits(GROUPS_MAX * (sizeof(record) + MEMBERS_MAX * sizeof(int))))
 		carried->manifest = (int)sys(SYS_memfd_create, "rssshim-carry", MFD_ALLOW_SEALING);
 	if (carried->manifest < 0)
 		return;
-	memcpy(record.member, group->member, group->member_count * sizeof(int));
-	if (sys(SYS_write, carried->manifest, &record, sizeof(record)) == sizeof(record))
+	if (sys(SYS_writev, carried->manifest, parts, 2) == (long)(sizeof(record) + length))
 		set_group_close_on_exec(group, false);
 }
 
@@ -125,31 +130,27 @@ void carry_undo(struct carried carried)
 	sys(SYS_close, carried.manifest);
 }
 
-/* What the program before us left open is ours, or is closed. */
-static void take_descriptors(const struct carry_record *record, bool ours)
+static void own(int fd)
 {
-	int fd[2 + MEMBERS_MAX] = {record->ledger, record->door};
+	if (fd < 0 || fd_get(fd).kind == FD_OURS)
+		return;
+	set_close_on_exec(fd, true);
+	own_fd_mark(fd);
+}
 
-	memcpy(fd + 2, record->member, record->members * sizeof(int));
-	for (unsigned i = 0; i < 2 + record->members; i++) {
-		if (fd[i] < 0 || fd_get(fd[i]).kind == FD_OURS)
-			continue;
-		if (ours) {
-			set_close_on_exec(fd[i], true);
-			own_fd_mark(fd[i]);
-		} else {
-			sys(SYS_close, fd[i]);
-		}
-	}
+static void discard(int fd)
+{
+	if (fd >= 0 && fd_get(fd).kind != FD_OURS)
+		sys(SYS_close, fd);
 }
 
 static bool is_sound(const struct carry_record *record)
 {
-	return record->magic == CARRY_MAGIC && record->abi == LEDGER_ABI && record->members &&
-	       record->members <= MEMBERS_MAX && socket_is_listening(record->listener);
+	return record->abi == LEDGER_ABI && record->members && record->members <= MEMBERS_MAX &&
+	       socket_is_listening(record->listener);
 }
 
-static void take_one(const struct carry_record *record)
+static void take_one(const struct carry_record *record, const int *member)
 {
 	struct socket_place place;
 	struct group *group = NULL;
@@ -157,30 +158,53 @@ static void take_one(const struct carry_record *record)
 	if (!socket_place(record->listener, &place))
 		group = group_find(&place);
 	if (!group) {
-		take_descriptors(record, true);
-		group = group_take(record->ledger, record->door, record->members, record->member,
-				   &place);
+		own(record->ledger);
+		own(record->door);
+		for (unsigned m = 0; m < record->members; m++)
+			own(member[m]);
+		group = group_take(record->ledger, record->door, record->members, member, &place);
 	}
 	if (group && listener_enter(record->listener, group, record->app_reuseport) >= 0)
 		log_info("port %u: took over %u members from the program before",
 			 socket_port(&place.address), group->slot_count);
 }
 
-static void take_all(int manifest)
+/* Takes what can be taken, or closes what was not: members that stayed open would get connections
+ * that nobody accepts. */
+static void read_records(int manifest, bool take)
 {
 	struct carry_record record;
+	int member[MEMBERS_MAX], fd;
+
+	sys(SYS_lseek, manifest, 0, SEEK_SET);
+	while (sys(SYS_read, manifest, &record, sizeof(record)) == sizeof(record) &&
+	       record.magic == CARRY_MAGIC) {
+		bool wanted = take && is_sound(&record);
+		for (unsigned m = 0; m < record.members; m++) {
+			if (sys(SYS_read, manifest, &fd, sizeof(fd)) != sizeof(fd))
+				return;
+			if (wanted)
+				member[m] = fd;
+			else if (!take)
+				discard(fd);
+		}
+		if (wanted)
+			take_one(&record, member);
+		if (take)
+			continue;
+		discard(record.ledger);
+		discard(record.door);
+	}
+}
+
+static void take_all(int manifest)
+{
 	struct self_guard guard;
 
 	self_lock(&guard);
-	sys(SYS_lseek, manifest, 0, SEEK_SET);
-	while (sys(SYS_read, manifest, &record, sizeof(record)) == sizeof(record)) {
-		if (!is_sound(&record))
-			break;
-		if (runtime_on())
-			take_one(&record);
-		else
-			take_descriptors(&record, false);
-	}
+	if (runtime_on())
+		read_records(manifest, true);
+	read_records(manifest, false);
 	self_unlock(&guard);
 	sys(SYS_close, manifest);
 }

@@ -9,8 +9,7 @@
 #include <string.h>
 #include <sys/un.h>
 
-#define DOOR_MAGIC   0x52535364u /* "RSSd" */
-#define DOOR_WAIT_MS 300
+#define DOOR_MAGIC 0x52535364u /* "RSSd" */
 /* The kernel's SCM_MAX_FD is 253. */
 #define DOOR_FDS_MAX 240
 /* Callers that may queue while the application is busy. */
@@ -92,7 +91,8 @@ static int send_fds(int peer, const struct door_message *message, const int *fd,
 
 /* Receives one message with at most max descriptors, close-on-exec; more are closed.
  * Returns how many came, or -errno. */
-static int receive_fds(int peer, struct door_message *message, int *fd, unsigned max)
+static int receive_fds(int peer, struct door_message *message, int *fd, unsigned max,
+		       unsigned wait_ms)
 {
 	char control[CMSG_SPACE(DOOR_FDS_MAX * sizeof(int))] __attribute__((aligned(8)));
 	struct iovec data = {.iov_base = message, .iov_len = sizeof(*message)};
@@ -103,7 +103,7 @@ static int receive_fds(int peer, struct door_message *message, int *fd, unsigned
 	struct pollfd poll = {.fd = peer, .events = POLLIN};
 	unsigned count = 0;
 
-	if (sys_poll(&poll, 1, DOOR_WAIT_MS) != 1)
+	if (sys_poll(&poll, 1, (int)wait_ms) != 1)
 		return -ETIMEDOUT;
 	long ret = sys(SYS_recvmsg, peer, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	if (ret < 0)
@@ -146,7 +146,7 @@ static bool is_place_shown(int peer, const struct group *group)
 	struct socket_place place;
 	int shown;
 
-	if (receive_fds(peer, &question, &shown, 1) != 1)
+	if (receive_fds(peer, &question, &shown, 1, DOOR_WAIT_MS) != 1)
 		return false;
 	bool right = socket_may_listen(shown) && !socket_place(shown, &place) &&
 		     socket_place_equal(&place, &group->place);
@@ -175,14 +175,18 @@ void door_answer(const struct group *group)
 	sys(SYS_close, peer);
 }
 
-static struct group *receive_group(int peer, const struct socket_place *place)
+static struct group *receive_group(int peer, const struct socket_place *place, unsigned wait_ms,
+				   int *error)
 {
 	struct door_message answer = {.members = MEMBERS_MAX};
 	int fd[2 + MEMBERS_MAX];
 	unsigned count = 0;
 
+	*error = -EPROTO;
 	do {
-		int got = receive_fds(peer, &answer, fd + count, 2 + MEMBERS_MAX - count);
+		int got = receive_fds(peer, &answer, fd + count, 2 + MEMBERS_MAX - count, wait_ms);
+		if (got == -ETIMEDOUT)
+			*error = got;
 		if (got <= 0)
 			break;
 		for (unsigned end = count + (unsigned)got; count < end; count++)
@@ -195,16 +199,16 @@ static struct group *receive_group(int peer, const struct socket_place *place)
 	return NULL;
 }
 
-struct group *door_ask(int listener, bool *exists)
+struct group *door_ask(int listener, unsigned wait_ms, int *error)
 {
 	struct door_message question = {.magic = DOOR_MAGIC, .abi = LEDGER_ABI};
-	struct timeval patience = {.tv_usec = DOOR_WAIT_MS * 1000};
+	struct timeval patience = {.tv_usec = wait_ms * 1000};
 	struct socket_place place;
 	struct sockaddr_un name;
 	struct group *group = NULL;
 	int owner = socket_owner(listener);
 
-	*exists = false;
+	*error = -ENOENT;
 	if (owner < 0 || socket_place(listener, &place) < 0)
 		return NULL;
 	int peer = (int)sys(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -212,11 +216,13 @@ struct group *door_ask(int listener, bool *exists)
 		return NULL;
 	socket_set(peer, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	socklen_t length = door_name(&name, &place, owner);
-	if (!sys(SYS_connect, peer, &name, length)) {
-		*exists = true;
-		if (is_user_allowed(peer, owner) && !send_fds(peer, &question, &listener, 1))
-			group = receive_group(peer, &place);
-	}
+	int ret = (int)sys(SYS_connect, peer, &name, length);
+	if (ret == -EAGAIN)
+		*error = -ETIMEDOUT; /* so many ask already */
+	else if (!ret)
+		*error = is_user_allowed(peer, owner) ? -EPROTO : -EACCES;
+	if (*error == -EPROTO && !send_fds(peer, &question, &listener, 1))
+		group = receive_group(peer, &place, wait_ms, error);
 	sys(SYS_close, peer);
 	return group;
 }

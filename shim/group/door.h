@@ -17,7 +17,11 @@ void door_start(int door);
 /* Serves one caller, if one is there, without blocking. */
 void door_answer(const struct group *group);
 
-/* Asks for the group of a listener that this process holds. Waits a few hundred milliseconds at the
- * most, and only where somebody has the door open. NULL: nobody has it, or nobody answered;
- * *exists tells the two apart. Under self_lock(). */
-struct group *door_ask(int listener, bool *exists);
+/* How long an answer is waited for: by who starts, and by who asks again while at work. */
+#define DOOR_WAIT_MS  300
+#define DOOR_AGAIN_MS 20
+
+/* Asks for the group of a listener that this process holds; waits only where somebody has the door
+ * open. NULL: *error tells why. -ENOENT: nobody has it; -ETIMEDOUT: nobody answered; else the
+ * answer is of no use, nor will the next one be. Under self_lock(). */
+struct group *door_ask(int listener, unsigned wait_ms, int *error);

@@ -32,10 +32,13 @@ int group_number(const struct group *group)
 
 struct group *group_find(const struct socket_place *place)
 {
-	for (int i = 0; i < GROUPS_MAX; i++)
+	struct group *found = NULL;
+
+	/* One that was awaited comes before what stands for it. */
+	for (int i = 0; i < GROUPS_MAX && (!found || group_is_awaited(found)); i++)
 		if (groups[i].in_use && socket_place_equal(&groups[i].place, place))
-			return &groups[i];
-	return NULL;
+			found = &groups[i];
+	return found;
 }
 
 /* Another thread may be on its way through a group that is dropped: its place and its mapping stay
@@ -57,7 +60,8 @@ static struct group *group_new(const struct socket_place *place)
 		group->generation = 0;
 		group->remembering = false;
 		group->nics_version = 0;
-		group->whole_ms = 0;
+		group->whole_ms = group->ask_ms = 0;
+		group->ask_pause_ms = 0;
 		group->place = *place;
 		group->listeners = 0;
 		return group;
@@ -487,6 +491,8 @@ const char *group_way(const struct group *group)
 	};
 	unsigned rung = group->ledger->rung;
 
+	if (group_is_awaited(group))
+		return "none so far: who has them does not answer";
 	return rung <= RUNG_HAND_OVER ? ways[rung] : "?";
 }
 

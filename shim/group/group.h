@@ -34,6 +34,10 @@ struct group {
 	_Atomic int backlog;
 	uint32_t nics_version; /* of the machine, as told to the ledger */
 	uint64_t whole_ms;     /* when it was last seen to have all its descriptors */
+	/* One without slots: another process has the group, and does not answer yet. When to ask it
+	 * again, and how long after that. */
+	uint64_t ask_ms;
+	unsigned ask_pause_ms;
 };
 
 /* The group of that number, which came from listener_group(); never NULL for a number in use. */
@@ -84,6 +88,12 @@ int group_set_option(struct group *group, int level, int name, const void *value
 void group_follow_nics(struct group *group);
 
 /* No lock needed from here on. */
+
+/* Whether it stands for one that another process has, see heal_await(). */
+static inline bool group_is_awaited(const struct group *group)
+{
+	return !group->slot_count;
+}
 
 /* Whether this process has its connections steered to members at the moment. `rssshim off` is for
  * one application, and a group may be shared by several: each withdraws its own workers. */

@@ -1,12 +1,18 @@
 #include "shim/group/heal.h"
+#include "shim/group/door.h"
 #include "shim/group/listener.h"
 #include "shim/group/watch.h"
 #include "shim/kernel/log.h"
 #include "shim/kernel/reuseport.h"
 #include "shim/process/fd_table.h"
+#include "shim/process/own_fd.h"
+#include "shim/stat/stat.h"
+#include <errno.h>
 
 /* How often members are looked for: a system call each. */
 #define LOOK_MS 400
+/* How often at the least one is asked that does not answer. */
+#define ASK_MS 1600
 
 struct moving {
 	int from, to; /* listeners; to: -1 before the first descriptor was seen */
@@ -40,9 +46,6 @@ static void replace(struct group *group, int fd)
 {
 	int old[LISTENERS_MAX], count = 0;
 
-	log_warn("port %u: the application closed descriptors that are not its own: they are made "
-		 "anew",
-		 socket_port(&group->place.address));
 	for (int i = 0; i < LISTENERS_MAX; i++)
 		if (listener_at(i)->in_use && listener_group(i) == group)
 			old[count++] = i;
@@ -53,9 +56,52 @@ static void replace(struct group *group, int fd)
 		struct moving moving = {.from = old[i], .to = -1};
 		restore_reuseport(group, listener_at(old[i]), fd);
 		fd_for_each(FD_LISTENER, move_descriptor, &moving);
+		if (moving.to >= 0)
+			listener_at(moving.to)->app_reuseport = listener_at(old[i])->app_reuseport;
 		watch_relisten(old[i], moving.to);
 		listener_at(old[i])->in_use = 0;
 	}
+}
+
+struct group *heal_await(const struct socket_place *place)
+{
+	const uint16_t no_slot = 0;
+	struct ledger *ledger;
+	int fd = own_fd(ledger_create(&ledger, 0, 0, &no_slot));
+
+	if (fd < 0)
+		return NULL;
+	ledger->rung = RUNG_HAND_OVER;
+	ledger->suspended = 1;
+	ledger_unmap(ledger);
+	log_warn("port %u: who has its group does not answer: its connections come over the common "
+		 "queue until then",
+		 socket_port(&place->address));
+	return group_take(fd, -1, 0, NULL, place);
+}
+
+static void ask_again(struct group *group, int fd, uint64_t now_ms)
+{
+	struct group *found;
+	int error;
+
+	if (now_ms < group->ask_ms)
+		return;
+	group->ask_pause_ms = group->ask_pause_ms ? 2 * group->ask_pause_ms : LOOK_MS;
+	if (group->ask_pause_ms > ASK_MS)
+		group->ask_pause_ms = ASK_MS;
+	group->ask_ms = now_ms + group->ask_pause_ms;
+	found = door_ask(fd, DOOR_AGAIN_MS, &error);
+	if (!found && error == -ETIMEDOUT)
+		return;
+	replace(group, fd);
+	if (!found)
+		return;
+	group_recount(found);
+	group_publish_if_changed(found);
+	log_info("port %u: %u members, at last", socket_port(&found->place.address),
+		 found->slot_count);
+	stat_listener(&found->place.address, found->slot_count, group_way(found));
 }
 
 void heal(int listener, int fd, uint64_t now_ms)
@@ -66,9 +112,17 @@ void heal(int listener, int fd, uint64_t now_ms)
 		listener_leave(fd, listener);
 		return;
 	}
+	if (group_is_awaited(group)) {
+		ask_again(group, fd, now_ms);
+		return;
+	}
 	if (now_ms - group->whole_ms < LOOK_MS)
 		return;
 	group->whole_ms = now_ms;
-	if (!group_is_whole(group))
-		replace(group, fd);
+	if (group_is_whole(group))
+		return;
+	log_warn("port %u: the application closed descriptors that are not its own: they are made "
+		 "anew",
+		 socket_port(&group->place.address));
+	replace(group, fd);
 }

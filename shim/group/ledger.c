@@ -37,7 +37,8 @@ int ledger_map(int fd, struct ledger **ledger)
 		return ret;
 	struct ledger *l = *ledger = at;
 	if (l->magic == LEDGER_MAGIC && l->abi == LEDGER_ABI && l->size == sizeof(*l) &&
-	    l->slot_count && l->slot_count <= SLOTS_MAX && l->rung <= RUNG_HAND_OVER)
+	    (l->slot_count || l->rung == RUNG_HAND_OVER) && l->slot_count <= SLOTS_MAX &&
+	    l->rung <= RUNG_HAND_OVER)
 		return 0;
 	ledger_unmap(l);
 	return -EPROTO;

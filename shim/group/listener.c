@@ -1,5 +1,7 @@
 #include "shim/group/listener.h"
 #include "shim/group/door.h"
+#include "shim/group/heal.h"
+#include "shim/group/registration.h"
 #include "shim/group/watch.h"
 #include "shim/kernel/clock.h"
 #include "shim/kernel/format.h"
@@ -155,14 +157,17 @@ static struct group *join_or_build(int fd, int backlog, bool listening, bool *bu
 	int error = socket_place(fd, &place);
 
 	for (int i = 0; !error && i < BUILDING_TRIES; i++) {
-		bool exists = false;
 		struct group *group = group_find(&place);
 		if (!group)
-			group = door_ask(fd, &exists);
+			group = door_ask(fd, DOOR_WAIT_MS, &error);
 		if (group)
 			return group;
-		if (exists)
+		if (error == -ETIMEDOUT)
+			return heal_await(&place);
+		if (error != -ENOENT) {
+			why = "the group of another process:";
 			break;
+		}
 		/* Sockets that are in the kernel's group already have indexes we cannot know. */
 		if (reuseport_count(&place) != 0) {
 			why = "others listen on that address:";
@@ -178,7 +183,7 @@ static struct group *join_or_build(int fd, int backlog, bool listening, bool *bu
 		error = 0;
 		pause_briefly();
 	}
-	say_unsteered(fd, why, error ? error : -ETIMEDOUT);
+	say_unsteered(fd, why, error ? error : -EADDRINUSE);
 	return NULL;
 }
 
@@ -276,11 +281,19 @@ static struct group *ask_or_build(int fd, bool *asked)
 		return NULL;
 	for (int i = 0; i < ADOPTING_TRIES; i++) {
 		const char *why = NULL;
-		int error = -EADDRINUSE;
-		struct group *group = door_ask(fd, asked);
+		int error;
+		struct group *group = door_ask(fd, DOOR_WAIT_MS, &error);
 
-		if (group || *asked)
+		*asked = group || error != -ENOENT;
+		if (group)
 			return group;
+		if (error == -ETIMEDOUT)
+			return heal_await(&place);
+		if (error != -ENOENT) {
+			say_unsteered(fd, "the group of another process:", error);
+			return NULL;
+		}
+		error = -EADDRINUSE;
 		if (socket_get_int(fd, SOL_SOCKET, SO_REUSEPORT, 0) == 0)
 			group = build_listening(fd, &why, &error);
 		if (group)
@@ -426,6 +439,8 @@ void listener_leave(int fd, int number)
 	group_publish_if_changed(group);
 	if (--group->listeners == 0)
 		group_drop(group);
+	else
+		registration_recount(group);
 }
 
 void listener_close(int fd)
@@ -457,6 +472,8 @@ void listener_stopped(int number)
 	/* The application's other sockets of that address go on. */
 	if (reuseport_count(&group->place) <= (int)group->slot_count)
 		group_unlisten(group);
+	else
+		registration_recount(group);
 	self_unlock(&guard);
 }
 
@@ -478,6 +495,8 @@ void listener_option_set(int number, int fd, int level, int name, const void *va
 		memcpy(&on, value, length < sizeof(on) ? length : sizeof(on));
 		listener_at(number)->app_reuseport = on;
 		/* The group needs it; the application reads back what it set. */
+		if (!on && !ledger_hands_over(group->ledger) && !group->ledger->stand_aside)
+			socket_set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 		return;
 	}
 	const char *why = "the application steers its sockets itself";
@@ -496,6 +515,11 @@ void listener_option_set(int number, int fd, int level, int name, const void *va
 	}
 	if (level == SOL_SOCKET && name == SO_RCVTIMEO)
 		listener_at(number)->timeout_ms = accept_timeout(fd);
+	if (level == SOL_SOCKET && (name == SO_BINDTODEVICE || name == SO_BINDTOIFINDEX_OPTION)) {
+		self_lock(&guard);
+		socket_place(fd, &group->place);
+		self_unlock(&guard);
+	}
 }
 
 void listener_option_read(int number, int level, int name, void *value, const socklen_t *length)

@@ -200,11 +200,22 @@ struct slot_set registration_look(struct registration *reg, struct group *group,
 		return reg->draining;
 	if (++ledger->looks % RECOUNT_LOOKS == 0)
 		group_recount(group);
+	uint32_t generation = ledger->generation;
 	struct slot_set waiting = group_waiting(group);
 	struct slot_set left = ledger_check(ledger, &waiting, now_ms, &eyes, &again_ms);
+	/* Who died may have had a socket of the group. */
+	if (ledger->generation != generation)
+		group_recount(group);
 	if (again_ms < LEDGER_LOOK_MS)
 		ledger->look_ms = now_ms + again_ms;
 	return left;
+}
+
+void registration_recount(struct group *group)
+{
+	/* Others may look meanwhile: then it was to be counted anyway, or is so again. */
+	group->ledger->looks |= RECOUNT_LOOKS - 1;
+	group->ledger->look_ms = 0;
 }
 
 void registration_strip(struct registration *reg, int epfd, struct group *group)

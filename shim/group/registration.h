@@ -61,6 +61,8 @@ void registration_yield(struct registration *reg, int epfd, struct group *group)
 int registration_put_listener(struct registration *reg, int epfd);
 /* If a look at the group's workers is due, looks; returns the slots to drain here. */
 struct slot_set registration_look(struct registration *reg, struct group *group, uint64_t now_ms);
+/* The application closes a socket of the group: the next look, which is due, counts them. */
+void registration_recount(struct group *group);
 /* One member out, until it is settled again. */
 void registration_take_out(struct registration *reg, int epfd, const struct group *group,
 			   unsigned slot);

@@ -161,7 +161,8 @@ int stand_in_open(int listener, int fd)
 	/* Once it is there it stays, also where steering ended: connections may wait at members. */
 	if (instance.epoch == self_epoch() && watch_has((unsigned)instance.watch, fd, listener))
 		return instance.watch;
-	if (!group_is_steering(group) || self_is_borrowed() || !open_instance())
+	if (!(group_is_steering(group) || group_is_awaited(group)) || self_is_borrowed() ||
+	    !open_instance())
 		return -1;
 	self_lock(&guard);
 	bool added = watch_add_private((unsigned)instance.watch, fd, listener);

@@ -4,6 +4,7 @@
 # malloc, under jemalloc, stacked under and over another that wraps the same calls.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
+why=$(bench_lacks) && skip_all "$why"
 
 SOURCES=$(cd "$(dirname "$0")/../preload" && pwd)
 LIB=$BUILD/librssshim.so

@@ -5,6 +5,7 @@
 # judged from outside, and about half of them without the shim.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
+why=$(bench_lacks) && skip_all "$why"
 
 # Usage: 25-listen-ways.sh [WORD]: only the ways with that word in their names.
 ONLY=${1:-}

@@ -4,6 +4,7 @@
 # connection that the same test does not lose without the shim, and all is aligned again afterwards.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
+why=$(bench_lacks) && skip_all "$why"
 
 world_up clients=4
 world_conf >"$WORLD_DIR/policy.ini"

@@ -4,6 +4,7 @@
 # within a second, and same-host clients are spread as without the shim.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
+why=$(bench_lacks) && skip_all "$why"
 
 world_up clients=4
 world_conf >"$WORLD_DIR/policy.ini"

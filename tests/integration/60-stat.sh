@@ -3,6 +3,7 @@
 # rssshim off, on and stat on a running nginx, and the observe mode that touches nothing.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
+why=$(bench_lacks) && skip_all "$why"
 
 RSSSHIM=$BUILD/rssshim
 world_up clients=4

@@ -32,6 +32,7 @@ static struct {
 	int workers, cpu[WORKERS_MAX];
 	int leave_after; /* connections after which the first worker stops watching the listener */
 	bool disarm;     /* which it then leaves in its instance, without events */
+	int doze;        /* seconds to sleep once it listens, before the workers start */
 } opt = {.wait = "epoll", .passed = -1, .family = AF_INET};
 
 static int listener[WORKERS_MAX];
@@ -270,6 +271,7 @@ static void parse(int argc, char **argv)
 		{"cpus", required_argument, NULL, 'c'},
 		{"leave-after", required_argument, NULL, 'l'},
 		{"disarm", no_argument, NULL, 'd'},
+		{"doze", required_argument, NULL, 'z'},
 		{NULL, 0, NULL, 0},
 	};
 	int option;
@@ -297,6 +299,9 @@ static void parse(int argc, char **argv)
 		case 'l':
 			opt.leave_after = atoi(optarg);
 			break;
+		case 'z':
+			opt.doze = atoi(optarg);
+			break;
 		case 'd':
 			opt.disarm = true;
 			break;
@@ -313,7 +318,7 @@ static void parse(int argc, char **argv)
 	if (!opt.port || !opt.workers) {
 		fprintf(stderr, "serve --port N --cpus LIST [--wait epoll|edge|oneshot|poll|select|"
 				"accept] [--threads] [--own] [--passed FD] [--ipv6] [--leave-after "
-				"N [--disarm]]\n");
+				"N [--disarm]] [--doze N]\n");
 		exit(2);
 	}
 }
@@ -324,6 +329,7 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	for (int i = 0; i < (opt.own_sockets ? opt.workers : 1); i++)
 		listener[i] = opt.passed >= 0 ? opt.passed : make_listener();
+	sleep((unsigned)opt.doze);
 	for (long i = 0; i < opt.workers; i++) {
 		pthread_t thread;
 		if (opt.threads) {

@@ -123,11 +123,10 @@ static int serve(pid_t child)
 /* In a child of another process's kind: it has the listener only. */
 static int ask_and_compare(unsigned slots)
 {
-	bool exists = false;
-	int before = count_descriptors();
-	struct group *got = door_ask(listener, &exists);
+	int before = count_descriptors(), error = 0;
+	struct group *got = door_ask(listener, DOOR_WAIT_MS, &error);
 
-	if (!exists)
+	if (!got && error == -ENOENT)
 		return 2;
 	if (!got)
 		return 3;
@@ -173,13 +172,13 @@ Test(door, the_largest_set)
 
 Test(door, nobody_has_it_open)
 {
-	bool exists = true;
 	long start_ms = now_ms();
+	int error = 0;
 
-	cr_expect_null(door_ask(listener, &exists));
-	cr_expect_not(exists);
+	cr_expect_null(door_ask(listener, DOOR_WAIT_MS, &error));
+	cr_expect_eq(error, -ENOENT);
 	cr_expect_lt(now_ms() - start_ms, 100, "and nothing is waited for");
-	cr_expect_null(door_ask(-1, &exists));
+	cr_expect_null(door_ask(-1, DOOR_WAIT_MS, &error));
 }
 
 Test(door, one_door_an_address_and_user)
@@ -391,15 +390,15 @@ static pid_t false_door(uid_t user, const void *bytes, size_t length, const int 
 }
 
 static void ask_false_door(const char *what, uid_t user, const void *bytes, size_t length,
-			   const int *fds, unsigned count)
+			   const int *fds, unsigned count, int wanted)
 {
 	pid_t child = false_door(user, bytes, length, fds, count);
 	int before = count_descriptors();
 	long start_ms = now_ms();
-	bool exists = false;
+	int error = 0;
 
-	cr_expect_null(door_ask(listener, &exists), "%s", what);
-	cr_expect(exists, "%s", what);
+	cr_expect_null(door_ask(listener, DOOR_WAIT_MS, &error), "%s", what);
+	cr_expect_eq(error, wanted, "%s: %d", what, error);
 	cr_expect_lt(now_ms() - start_ms, 900, "%s: held up", what);
 	cr_expect_eq(count_descriptors(), before, "%s: left with descriptors", what);
 	kill(child, SIGKILL);
@@ -417,18 +416,18 @@ Test(door, hostile_answers)
 	listen(listener, 4);
 	for (int i = 0; i < 253; i++)
 		fds[i] = listener;
-	ask_false_door("silence", 0, NULL, 0, NULL, 0);
-	ask_false_door("more members than there can be", 0, many, sizeof(many), fds, 4);
-	ask_false_door("fewer than announced", 0, two, sizeof(two), fds, 3);
-	ask_false_door("more than announced", 0, two, sizeof(two), fds, 5);
-	ask_false_door("none announced", 0, none, sizeof(none), fds, 2);
-	ask_false_door("none at all", 0, two, sizeof(two), NULL, 0);
-	ask_false_door("another version", 0, abi, sizeof(abi), fds, 4);
-	ask_false_door("too short", 0, two, 7, fds, 4);
-	ask_false_door("no ledger", 0, two, sizeof(two), fds, 4);
+	ask_false_door("silence", 0, NULL, 0, NULL, 0, -ETIMEDOUT);
+	ask_false_door("more members than there can be", 0, many, sizeof(many), fds, 4, -EPROTO);
+	ask_false_door("fewer than announced", 0, two, sizeof(two), fds, 3, -ETIMEDOUT);
+	ask_false_door("more than announced", 0, two, sizeof(two), fds, 5, -EPROTO);
+	ask_false_door("none announced", 0, none, sizeof(none), fds, 2, -EPROTO);
+	ask_false_door("none at all", 0, two, sizeof(two), NULL, 0, -EPROTO);
+	ask_false_door("another version", 0, abi, sizeof(abi), fds, 4, -EPROTO);
+	ask_false_door("too short", 0, two, 7, fds, 4, -EPROTO);
+	ask_false_door("no ledger", 0, two, sizeof(two), fds, 4, -EPROTO);
 	fds[0] = ledger_fd;
-	ask_false_door("a ledger of other members", 0, two, sizeof(two), fds, 4);
-	ask_false_door("far too many", 0, two, sizeof(two), fds, 253);
+	ask_false_door("a ledger of other members", 0, two, sizeof(two), fds, 4, -EPROTO);
+	ask_false_door("far too many", 0, two, sizeof(two), fds, 253, -EPROTO);
 }
 
 /* The abstract name space is everybody's: the listener is not shown to strangers. */
@@ -436,6 +435,6 @@ Test(door, another_users_door)
 {
 	const uint32_t two[] = {MAGIC, LEDGER_ABI, 2};
 
-	ask_false_door("another user's", NOBODY, two, sizeof(two), NULL, 0);
+	ask_false_door("another user's", NOBODY, two, sizeof(two), NULL, 0, -EACCES);
 	cr_expect_leq(shared->done, 0, "the listener was shown to a stranger");
 }

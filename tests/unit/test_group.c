@@ -1,7 +1,11 @@
 /* A group is built whole or not at all: whichever step the kernel refuses, nothing is left behind,
  * and the application's socket is as it was. */
+#include "shim/group/accept.h"
 #include "shim/group/door.h"
 #include "shim/group/group.h"
+#include "shim/group/listener.h"
+#include "shim/group/ready.h"
+#include "shim/group/registration.h"
 #include "shim/kernel/procfs.h"
 #include "shim/process/fd_table.h"
 #include "shim/process/own_fd.h"
@@ -295,6 +299,62 @@ Test(group, found_by_its_place)
 	place = group->place;
 	place.net++;
 	cr_expect_null(group_find(&place), "in another name space");
+}
+
+static int accept_plain(int fd, struct sockaddr *address, socklen_t *length, int flags)
+{
+	return accept4(fd, address, length, flags);
+}
+
+/* What an application may do with its listener while it is steered. */
+Test(group, options_and_closed_members)
+{
+	int on = 0;
+
+	fcntl(listener, F_SETFL, O_NONBLOCK);
+	cr_assert_eq(listener_listen(listener, 16, listen), 0);
+	int number = listener_known(listener);
+	cr_assert_geq(number, 0);
+	struct group *group = listener_group(number);
+	cr_assert_eq(setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)), 0);
+	listener_option_set(number, listener, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+	cr_expect_eq(socket_get_int(listener, SOL_SOCKET, SO_REUSEPORT, -1), 1,
+		     "what the group needs stays");
+	cr_assert_eq(setsockopt(listener, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3), 0);
+	listener_option_set(number, listener, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3);
+	cr_expect_eq(group->place.device, 1, "its place is another");
+
+	/* By a raw call, and nobody has seen it yet. */
+	syscall(SYS_close, group->member[0]);
+	ready_add((struct ready_member){.group = (uint16_t)group_number(group), .slot = 0});
+	errno = 0;
+	cr_expect_eq(accept_from(number, listener, NULL, NULL, 0, accept_plain), -1);
+	cr_expect_eq(errno, EAGAIN, "%s", strerror(errno));
+}
+
+/* One of two sockets that the application has in the group goes. */
+Test(group, counted_at_once)
+{
+	const char *why;
+	int error, on = 1;
+	struct registration reg = {.present = 1};
+	struct group *group = build(false, &why, &error);
+
+	cr_assert_not_null(group, "%s: %d", why, error);
+	cr_assert_eq(listen(listener, 16), 0);
+	int second = socket(AF_INET, SOCK_STREAM, 0);
+	setsockopt(second, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+	cr_assert_eq(bind(second, (void *)&in, sizeof(in)), 0);
+	cr_assert_eq(listen(second, 16), 0);
+	group_recount(group);
+	cr_expect_eq(group->ledger->common_count, 2);
+	registration_look(&reg, group, 10000);
+	close(second);
+	registration_look(&reg, group, 10001);
+	cr_expect_eq(group->ledger->common_count, 2, "not looked for each time");
+	registration_recount(group);
+	registration_look(&reg, group, 10002);
+	cr_expect_eq(group->ledger->common_count, 1);
 }
 
 Test(group, built_and_dropped_often)
