@@ -273,8 +273,10 @@ static int from_all(struct attempt *attempt)
 	result = from_application_at_once(attempt);
 	if (!is_empty(result))
 		return result;
-	if (added)
-		return from_any(attempt, added);
+	/* Also where it waits by poll(): what waits for other threads is theirs. */
+	const struct slot_set *home = watch_home_of_thread(attempt->listener);
+	if (added || (home && !slots_empty(home)))
+		return from_any(attempt, home);
 	/* Another thread of the process waits, this one accepts. */
 	struct slot_set slots = watch_of_process(attempt->listener);
 	if (slots_empty(&slots))

@@ -133,7 +133,7 @@ static bool open_instance(void)
 		return true;
 	if (!may_wait())
 		return false;
-	int epfd = own_fd((int)sys(SYS_epoll_create1, 0));
+	int epfd = own_fd((int)sys(SYS_epoll_create1, EPOLL_CLOEXEC));
 	if (epfd < 0)
 		return false;
 	bool ends = has_key && !pthread_setspecific(at_thread_end, &instance);

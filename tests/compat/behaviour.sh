@@ -2,9 +2,9 @@
 # timeout: 900
 # also in make test
 # One small program per intercepted call and per way around the interception, each checking what
-# plain Linux does: alone, under the shim while it steers, disabled, with another malloc, from the
-# constructor of a library before and after its own, and from a signal handler, also on a stack of its
-# own. QUICK=1: the first two.
+# plain Linux does: alone, under the shim while it steers, and where it can only hand over; disabled,
+# with another malloc, from the constructor of a library before and after its own, and from a signal
+# handler, also on a stack of its own. QUICK=1: the first three.
 #
 #	tests/compat/behaviour.sh [PROGRAM]...	such as dup epoll
 . "$(dirname "$0")/../lib/tap.sh"
@@ -17,6 +17,10 @@ SHIM=$BUILD/librssshim.so
 JEMALLOC=$(ldconfig -p | sed -n 's/.*libjemalloc\.so\.2.* => //p' | head -1)
 # Programs that are about signals, or about threads that signals would go to, have their own.
 NOT_IN_HANDLER=" accept_blocking accept_cancel accept_threads signal_jump signal_storm small_stacks threads_storm "
+
+# Programs about waiting for listeners, and about accept().
+ABOUT_LISTENERS=" accept accept4 accept_blocking accept_cancel accept_errors accept_prefork accept_threads"
+ABOUT_LISTENERS+=" epoll epoll_nested epoll_oneshot forks poll select threads_storm "
 
 world_up
 {
@@ -60,6 +64,7 @@ run_all() { # HARNESS COMMAND ARG...: PROGRAM in an argument stands for its path
 	shift
 	for name in "${PROGRAMS[@]}"; do
 		[[ $harness = *handler* && $NOT_IN_HANDLER = *" $name "* ]] && continue
+		[[ $harness = hand-over && $ABOUT_LISTENERS != *" $name "* ]] && continue
 		names+=("$name")
 		if ((${#running[@]} == AT_ONCE)); then
 			wait "${running[0]}"
@@ -74,6 +79,8 @@ run_all() { # HARNESS COMMAND ARG...: PROGRAM in an argument stands for its path
 
 run_all plain PROGRAM
 run_all shim env BEHAVIOUR_STEERED=1 LD_PRELOAD="$SHIM" PROGRAM
+# Where no group can be had, connections are handed over, and mailboxes stand for members.
+run_all hand-over "$BUILD/refuse" cbpf incoming-cpu -- env LD_PRELOAD="$SHIM" PROGRAM
 [ -n "${QUICK:-}" ] && done_testing && exit
 if [ -n "$JEMALLOC" ]; then
 	run_all jemalloc env BEHAVIOUR_STEERED=1 LD_PRELOAD="$SHIM:$JEMALLOC" PROGRAM

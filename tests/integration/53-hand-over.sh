@@ -38,6 +38,14 @@ judge() {
 	conns_release
 }
 
+# told NAME FAMILY: the server says which address accept() gave it for each connection.
+told() {
+	local to=$DUT4 from=$CLIENT4
+	[ "$2" = 4 ] || to=$DUT6 from=$CLIENT6
+	is "$(in_client python3 "$BENCH_ROOT/tests/lib/told_address.py" "$to" $PORT "$from" 500)" \
+		'{"ok": 500, "wrong": []}' "$1, IPv$2: each is served with its own address"
+}
+
 # handed_over PID NAME: by the shim's own count.
 handed_over() {
 	between "$("$BUILD/rssshim" stat --json "$1" | jq .migrate.handed_over)" $((COUNT / 5)) $((COUNT * 4 / 5)) \
@@ -48,7 +56,7 @@ nginx_way() {
 	local family name="nginx" pid
 	is_chosen "$name" || return
 	for family in 4 6; do
-		nginx_conf workers=2 port=$PORT
+		nginx_conf workers=2 port=$PORT location='return 200 "$remote_addr:$remote_port\n";'
 		give_files
 		# So nginx itself passes listeners on; it stays in the foreground then.
 		spawn_dut nginx env PASS_NONBLOCK=1 "${PASS[@]}" $family $PORT "${SHIM[@]}" "NGINX=3;" \
@@ -58,6 +66,7 @@ nginx_way() {
 		wait_ready 2 "$pid"
 		judge "$name" $family "--request /" "$pid"
 		handed_over "$pid" "$name, IPv$family"
+		told "$name" $family
 		stop_pid "$pid" QUIT
 	done
 }
@@ -77,7 +86,7 @@ haproxy_way() {
 		  timeout http-keep-alive 60s
 		frontend f
 		  bind fd@3
-		  http-request return status 200 content-type text/plain string hello
+		  http-request return status 200 content-type text/plain lf-string "%ci:%cp\n"
 	EOF
 	give_files
 	for family in 4 6; do
@@ -87,6 +96,7 @@ haproxy_way() {
 		wait_ready 2 "$pid"
 		judge "$name" $family "--request /" "$pid"
 		handed_over "$pid" "$name, IPv$family"
+		told "$name" $family
 		stop_pid "$pid"
 	done
 }
@@ -132,27 +142,77 @@ dealer_way() {
 	done
 }
 
+churn_up() { # OPTION...: in the background, until churned
+	in_client "$BUILD/conns" --to "$DUT4:$PORT" --from "$CLIENT4" --churn 4 --requests 2 --concurrency 64 \
+		--numbered "$@" >"$WORLD_DIR/churn.json" &
+	CHURN=$!
+}
+churned() {
+	wait_until 15 bench_gone $CHURN
+	cat "$WORLD_DIR/churn.json"
+}
+# Its connections, among the numbers that an application gets.
+held_by() { # PID
+	find "/proc/$1/fd" -lname 'socket:*' -regex '.*/[0-9][0-9]?[0-9]?' | wc -l
+}
+
+# served_afterwards NAME: and nothing waits for who is gone.
+served_afterwards() {
+	local counts
+	counts=$(conns_hold --to "$DUT4:$PORT" --from "$CLIENT4" --count 300 --numbered)
+	is "$(jq '[.ok, .failed]' -c <<<"$counts")" "[300,0]" "$1: and so are all that come after"
+	conns_release
+}
+
 # A worker is killed while connections are handed to it and by it: what it held is lost, and nothing
 # else; what waited in its mailbox is served by the other.
 killed_way() {
-	local name="a worker is killed" counts pid victim
+	local name="a worker is killed" counts victim held
 	is_chosen "$name" || return
 	serve_up 4 --wait epoll
-	in_client "$BUILD/conns" --to "$DUT4:$PORT" --from "$CLIENT4" --churn 4 --requests 2 --concurrency 64 \
-		--numbered >"$WORLD_DIR/churn.json" &
-	pid=$!
+	churn_up
 	sleep 1
 	victim=$(pgrep -P "$SERVE" | head -1)
+	kill -STOP "$victim"
+	held=$(($(held_by "$victim") - 1))
 	kill -9 "$victim"
-	wait_until 15 bench_gone $pid
-	counts=$(cat "$WORLD_DIR/churn.json")
+	counts=$(churned)
 	is "$(jq '[.refused, .timeout, .bad, .local]' -c <<<"$counts")" "[0,0,0,0]" \
 		"$name: none is refused, left waiting or given a wrong answer"
-	between "$(jq '.reset + .short + .stale' <<<"$counts")" 0 64 "$name: only what it held is lost"
+	between "$(jq '.reset + .short + .stale' <<<"$counts")" 0 "$held" "$name: only what it held is lost"
 	between "$(jq .ok <<<"$counts")" 500 100000000 "$name: the others are served"
-	counts=$(conns_hold --to "$DUT4:$PORT" --from "$CLIENT4" --count 300 --numbered)
-	is "$(jq '[.ok, .failed]' -c <<<"$counts")" "[300,0]" "$name: and so are all that come after"
-	conns_release
+	served_afterwards "$name"
+	serve_down
+}
+
+# A thread ends in the middle; what it held stays open in its process, and nobody answers.
+ended_way() {
+	local name="a thread ends" counts
+	is_chosen "$name" || return
+	serve_up 4 --threads --wait epoll --end-after 300
+	churn_up --timeout 2
+	counts=$(churned)
+	is "$(jq '[.refused, .reset, .short, .bad, .local]' -c <<<"$counts")" "[0,0,0,0,0]" \
+		"$name: none is refused, closed or given a wrong answer"
+	between "$(jq .timeout <<<"$counts")" 0 "$(held_by "$SERVE")" "$name: only what it held is left waiting"
+	between "$(jq .ok <<<"$counts")" 500 100000000 "$name: the others are served"
+	served_afterwards "$name"
+	serve_down
+}
+
+# Workers with a listener each, which blocks: what epoll told one of them of is his, or he would wait
+# in accept() for the next while his other connections want answers.
+blocking_way() {
+	local name="listeners that block, waited for by epoll" counts
+	is_chosen "$name" || return
+	spawn_dut serve "$BUILD/refuse" cbpf incoming-cpu -- "${SHIM[@]}" "$WORLD_DIR/serve" --port $PORT \
+		--cpus "0 1" --own --blocking
+	SERVE=$SPAWNED
+	wait_port dut $PORT
+	wait_ready 2 "$SERVE"
+	counts=$(in_client "$BUILD/conns" --to "$DUT4:$PORT" --from "$CLIENT4" --churn 2 --requests 20 \
+		--concurrency 4 --numbered)
+	is "$(jq '[.failed, .stale]' -c <<<"$counts")" "[0,0]" "$name: none waits"
 	serve_down
 }
 
@@ -162,6 +222,12 @@ serve_way "threads with epoll" --threads
 serve_way "processes with epoll" --wait epoll
 serve_way "processes that block in accept()" --wait accept
 dealer_way
+COUNT=400
+for wait in edge oneshot poll select; do
+	serve_way "threads with $wait" --threads --wait $wait
+done
 killed_way
+ended_way
+blocking_way
 
 done_testing

@@ -30,9 +30,11 @@ static struct {
 	int passed;       /* a listener that was passed, or -1 */
 	int port, family;
 	int workers, cpu[WORKERS_MAX];
+	bool blocks;     /* the listener, although it is waited for by epoll */
 	int leave_after; /* connections after which the first worker stops watching the listener */
 	bool disarm;     /* which it then leaves in its instance, without events */
 	int doze;        /* seconds to sleep once it listens, before the workers start */
+	int end_after;   /* .. and its thread ends, with what it has */
 } opt = {.wait = "epoll", .passed = -1, .family = AF_INET};
 
 static int listener[WORKERS_MAX];
@@ -137,15 +139,17 @@ static void leave(int ep, int from)
 	epoll_ctl(ep, opt.disarm ? EPOLL_CTL_MOD : EPOLL_CTL_DEL, from, &nothing);
 }
 
-static void serve_epoll(int from, bool leaves)
+static void serve_epoll(int from, bool first)
 {
 	int ep = epoll_create1(EPOLL_CLOEXEC);
 	bool edge = !strcmp(opt.wait, "edge"), oneshot = !strcmp(opt.wait, "oneshot");
 	uint32_t how = EPOLLIN | (edge ? EPOLLET : 0) | (oneshot ? EPOLLONESHOT : 0);
 	struct epoll_event events[64];
+	bool leaves = first && opt.leave_after;
 	int taken = 0;
 
-	fcntl(from, F_SETFL, O_NONBLOCK);
+	if (!opt.blocks)
+		fcntl(from, F_SETFL, O_NONBLOCK);
 	epoll_add(ep, from, how);
 	for (;;) {
 		int count = epoll_wait(ep, events, 64, -1);
@@ -161,8 +165,11 @@ static void serve_epoll(int from, bool leaves)
 				if (accepted < 0)
 					break;
 				epoll_add(ep, accepted, EPOLLIN);
-				if (leaves && ++taken == opt.leave_after)
+				taken++;
+				if (leaves && taken == opt.leave_after)
 					leave(ep, from);
+				if (first && taken == opt.end_after)
+					return;
 			} while (edge);
 			bool left = leaves && taken >= opt.leave_after;
 			struct epoll_event again = {.events = how, .data.fd = from};
@@ -255,7 +262,7 @@ static void *work(void *argument)
 	else if (!strcmp(opt.wait, "accept"))
 		serve_accept(from);
 	else
-		serve_epoll(from, !worker && opt.leave_after);
+		serve_epoll(from, !worker);
 	return NULL;
 }
 
@@ -269,9 +276,11 @@ static void parse(int argc, char **argv)
 		{"port", required_argument, NULL, 'p'},
 		{"ipv6", no_argument, NULL, '6'},
 		{"cpus", required_argument, NULL, 'c'},
+		{"blocking", no_argument, NULL, 'b'},
 		{"leave-after", required_argument, NULL, 'l'},
 		{"disarm", no_argument, NULL, 'd'},
 		{"doze", required_argument, NULL, 'z'},
+		{"end-after", required_argument, NULL, 'e'},
 		{NULL, 0, NULL, 0},
 	};
 	int option;
@@ -296,6 +305,12 @@ static void parse(int argc, char **argv)
 		case '6':
 			opt.family = AF_INET6;
 			break;
+		case 'b':
+			opt.blocks = true;
+			break;
+		case 'e':
+			opt.end_after = atoi(optarg);
+			break;
 		case 'l':
 			opt.leave_after = atoi(optarg);
 			break;
@@ -317,8 +332,8 @@ static void parse(int argc, char **argv)
 	}
 	if (!opt.port || !opt.workers) {
 		fprintf(stderr, "serve --port N --cpus LIST [--wait epoll|edge|oneshot|poll|select|"
-				"accept] [--threads] [--own] [--passed FD] [--ipv6] [--leave-after "
-				"N [--disarm]] [--doze N]\n");
+				"accept] [--threads] [--own] [--passed FD] [--ipv6] [--blocking] "
+				"[--leave-after N [--disarm]] [--end-after N] [--doze N]\n");
 		exit(2);
 	}
 }

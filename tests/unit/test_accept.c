@@ -269,6 +269,41 @@ Test(accept, no_more_than_so_many_in_a_row)
 	cr_assert_eq(mailbox_length(group, OTHER), 64);
 }
 
+static _Atomic int misses, asking = 4;
+
+static void *ask_for_other(void *unused)
+{
+	int cpu = OTHER, any = socket(AF_INET, SOCK_STREAM, 0);
+
+	setsockopt(any, SOL_SOCKET, SO_INCOMING_CPU, &cpu, sizeof(cpu));
+	for (int i = 0; i < 100000; i++)
+		misses += mailbox_of(group, NULL, any) != OTHER;
+	close(any);
+	asking--;
+	return unused;
+}
+
+/* Whatever else changes: a worker that is there all the time is seen all the time. */
+Test(accept, several_threads_learn_who_is_there)
+{
+	pthread_t thread[4];
+
+	/* At the end of the list, which takes time to read. */
+	for (int i = 0; i < LEDGER_WATCHES_MAX - 2; i++)
+		ledger_claim(group->ledger, getpid(), gettid());
+	add_other_worker();
+	group->ledger->watch[0].state = LEDGER_WATCH_FREE;
+	for (int i = 0; i < 4; i++)
+		cr_assert_eq(pthread_create(&thread[i], NULL, ask_for_other, NULL), 0);
+	while (asking) {
+		ledger_changed(group->ledger);
+		usleep(1);
+	}
+	for (int i = 0; i < 4; i++)
+		pthread_join(thread[i], NULL);
+	cr_assert_eq(misses, 0);
+}
+
 static void wait_by_epoll(void)
 {
 	struct epoll_event event = {.events = EPOLLIN};
