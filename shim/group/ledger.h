@@ -79,7 +79,7 @@ struct ledger {
 
 	struct ledger_watch watch[LEDGER_WATCHES_MAX];
 	struct ledger_local local[SLOTS_MAX];
-	_Atomic uint32_t stolen; /* taken by others while their workers moved */
+	_Atomic uint32_t stolen; /* taken by others who would have slept; also from stuck workers */
 };
 
 /* Makes one in a new memfd. Returns the descriptor (ours to place) or -errno. */

@@ -1,5 +1,6 @@
 #include "shim/group/steal.h"
 #include "shim/group/listener.h"
+#include "shim/group/mailbox.h"
 #include "shim/group/ready.h"
 #include "shim/group/watch_state.h"
 #include <netinet/in.h>
@@ -13,13 +14,15 @@
  * say so every few milliseconds, see watch.c. */
 #define STILL_MS 100
 
-/* Connections in a member's queue (inet_csk_listen: tcp_get_info). A mailbox does not tell. */
-static int queue_length(int member)
+/* Connections in a slot's queue (of a listening socket: tcp_get_info). */
+static int queue_length(const struct group *group, unsigned slot)
 {
 	struct tcp_info info = {0};
 	socklen_t length = sizeof(info);
 
-	return socket_get(member, IPPROTO_TCP, TCP_INFO, &info, &length) < 0
+	if (ledger_hands_over(group->ledger))
+		return mailbox_length(group, slot);
+	return socket_get(group->member[slot], IPPROTO_TCP, TCP_INFO, &info, &length) < 0
 		       ? 1
 		       : (int)info.tcpi_unacked;
 }
@@ -47,7 +50,7 @@ static int find_queue(struct registration *reg, const struct group *group, uint6
 			slot_remove(&waiting, s);
 		if (!slot_in(&waiting, s))
 			continue;
-		int now = queue_length(group->member[s]);
+		int now = queue_length(group, s);
 		bool lasts = is_later && slot_in(&reg->seen, s);
 		bool is_still = lasts && !ledger_moves(group->ledger, s, now_ms, STILL_MS);
 		if (now > *length && balance_is_long(now, lasts, is_still)) {

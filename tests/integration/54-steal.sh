@@ -1,20 +1,23 @@
 #!/usr/bin/env bash
 # alone
-# timeout: 200
+# timeout: 300
 # [balance] steal: a worker that would sleep takes what waits too long for another. Which connection
 # was taken by whom is judged from outside.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
+. "$(dirname "$0")/../lib/uneven.sh"
 why=$(bench_lacks) && skip_all "$why"
 
 PORT=8080
+refused=
 world_up clients=4
 world_conf >"$WORLD_DIR/policy.ini"
 
 serve_up() { # STEAL SERVE-OPTION...
 	local steal=$1
 	shift
-	spawn_dut serve env "LD_PRELOAD=$BUILD/librssshim.so" "RSSSHIM_CONF=$WORLD_DIR/policy.ini" \
+	# shellcheck disable=SC2086
+	spawn_dut serve $refused env "LD_PRELOAD=$BUILD/librssshim.so" "RSSSHIM_CONF=$WORLD_DIR/policy.ini" \
 		RSSSHIM_BALANCE_STEAL="$steal" "$BUILD/serve" --port $PORT --cpus "0 1" "$@"
 	SERVE=$SPAWNED
 	wait_port dut $PORT
@@ -92,5 +95,36 @@ done
 diag "in the second of a stuck worker ${during[5]} of its connections were stolen"
 is "${during[0]}" 0 "steal = off: none is stolen from a stuck worker"
 between "${during[5]}" 20 1000000000 "steal = 5: its sibling steals from a stuck worker"
+
+# What is handed over waits in a mailbox, and one whose worker is merely busy is stolen from, too.
+nic_set table="0 0"
+refused="$BUILD/refuse cbpf incoming-cpu --"
+serve_up 1 --wait epoll
+refused=
+churn "hand-over to one worker of two" 4
+rate=$(jq .ok <<<"$COUNTS")
+between "$(stolen)" $((rate / 200)) "$rate" "hand-over to one worker of two: the idle one has a part"
+serve_down
+
+# Against nginx without the shim, whose workers take from one queue whatever is there. Without
+# stealing it is 0.7 of that where all flows arrive on one CPU.
+SHIM=(env "LD_PRELOAD=$BUILD/librssshim.so" "RSSSHIM_CONF=$WORLD_DIR/policy.ini")
+uneven_up 5
+for shape in "${UNEVEN_SHAPES[@]:1}"; do
+	uneven_shape "$shape"
+	seconds=1
+	[ -z "$UNEVEN_STUCK" ] || seconds=2
+	without() { uneven_load plain $seconds; }
+	with() { uneven_load shim $seconds; }
+	paired 5 without with
+	between "$(column '$3 / $1')" 0.8 100 "$shape: as many requests as without the shim ($(spread '$3 / $1'))"
+	# One in a hundred is in the hands of the stuck worker, or is not: either way by a hair.
+	if [ "$UNEVEN_STUCK" ]; then
+		diag "$shape: 99 % in $(column '$4 / $2') of the time without the shim ($(spread '$4 / $2'))"
+	else
+		between "$(column '$4 / $2')" 0 2 "$shape: 99 % about as soon as without the shim ($(spread '$4 / $2'))"
+	fi
+done
+uneven_down
 
 done_testing
