@@ -149,7 +149,7 @@ static int listen_members(const struct group *group, int backlog)
 	return ret;
 }
 
-static int open_ledger(struct group *group, int fd)
+static int open_ledger(struct group *group, int fd, const char **why)
 {
 	uint32_t ifindex[STEER_NICS_MAX];
 	uint16_t slot_cpu[SLOTS_MAX];
@@ -159,8 +159,13 @@ static int open_ledger(struct group *group, int fd)
 
 	/* One that may turn out to spread finds its members ready: made later, they could not come
 	 * before the application's socket. */
-	if ((!nics && !nic_may_spread(machine_nics())) || slots < 2)
+	*why = "no interface spreads over several CPUs";
+	if (!nics && !nic_may_spread(machine_nics()))
 		return -ENODEV;
+	if (slots < 2) {
+		*why = "there is but one CPU that it could be steered to";
+		return -ENODEV;
+	}
 	group->ledger_fd =
 		own_fd(ledger_create(&group->ledger, (uint32_t)socket_owner(fd), slots, slot_cpu));
 	if (group->ledger_fd < 0)
@@ -199,8 +204,7 @@ static int build(struct group *group, int fd, int backlog, bool listening, const
 {
 	int ret;
 
-	*why = "no interface spreads over several CPUs";
-	ret = open_ledger(group, fd);
+	ret = open_ledger(group, fd, why);
 	if (ret)
 		return ret;
 	*why = "SO_REUSEPORT";
@@ -269,10 +273,8 @@ struct group *group_build_mailboxes(int fd, const char **why, int *error)
 	group->door = door_open(&place, socket_owner(fd));
 	*why = "another process has its group";
 	*error = group->door == -EADDRINUSE ? -EADDRINUSE : 0;
-	if (!*error) {
-		*why = "no interface spreads over several CPUs";
-		*error = open_ledger(group, fd);
-	}
+	if (!*error)
+		*error = open_ledger(group, fd, why);
 	if (!*error) {
 		*why = "a pair of unix sockets";
 		group->ledger->rung = RUNG_HAND_OVER;

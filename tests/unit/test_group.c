@@ -411,6 +411,15 @@ static void expect_nothing_left(bool listening, const char *step, int wanted)
 	cr_expect_eq(bind_another(), -EADDRINUSE, "the address is the application's");
 }
 
+Test(group, one_cpu)
+{
+	cpu_set_t *listed = (cpu_set_t *)&runtime_policy()->listen_buckets.set;
+
+	CPU_ZERO(listed);
+	CPU_SET(1, listed);
+	expect_nothing_left(false, "there is but one CPU that it could be steered to", -ENODEV);
+}
+
 Test(group, no_ledger)
 {
 	refuse(SYS_memfd_create, 0, -1);

@@ -119,13 +119,13 @@ Test(policy_values, yes_no)
 
 Test(policy_values, numbers)
 {
-	cr_expect(eq(u32, good("listen", "members", "1")->listen_members, 1));
-	cr_expect(eq(u32, good("listen", "members", "1024")->listen_members, 1024));
+	cr_expect(eq(u32, good("listen", "members", "2")->listen_members, 2));
+	cr_expect(eq(u32, good("listen", "members", "256")->listen_members, 256));
 	cr_expect(eq(u32, good("connect", "tries", "0007")->connect_tries, 7));
 	cr_expect(eq(u32, good("balance", "steal", "5")->balance_steal, 5));
 	cr_expect(eq(u32, good("balance", "steal", "off")->balance_steal, 0));
-	bad("listen", "members", "0", "out of range");
-	bad("listen", "members", "1025", "out of range");
+	bad("listen", "members", "1", "out of range");
+	bad("listen", "members", "257", "out of range");
 	bad("connect", "tries", "-1", "not a number");
 	bad("connect", "tries", "0x10", "not a number");
 	bad("connect", "tries", "", "not a number");
