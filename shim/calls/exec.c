@@ -34,7 +34,7 @@ static int execute_carrying(const struct request *request, char **environment, i
 	int before = errno, count = -1;
 
 	late_port_settle_all();
-	bool same = runtime_on() && surroundings_is_own_program(request->path);
+	bool same = runtime_on() && request->path && surroundings_is_own_program(request->path);
 	bool restore = same && carry_leaves_listener();
 
 	/* Nothing goes along where the next program would not know what it is. */

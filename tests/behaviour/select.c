@@ -90,7 +90,20 @@ static void sets(int listener)
 	struct timeval wrong = {.tv_sec = -1};
 	in = only(listener);
 	CHECK_FAILS(select(listener + 1, &in, NULL, NULL, &wrong), EINVAL);
+	wrong = (struct timeval){.tv_usec = -1};
+	CHECK_FAILS(select(listener + 1, &in, NULL, NULL, &wrong), EINVAL);
 	CHECK_FAILS(select(-1, &in, NULL, NULL, NULL), EINVAL);
+	struct timespec nanoseconds = {.tv_nsec = 1000000000};
+	CHECK_FAILS(pselect(listener + 1, &in, NULL, NULL, &nanoseconds, NULL), EINVAL);
+	nanoseconds = (struct timespec){.tv_nsec = -1};
+	CHECK_FAILS(pselect(listener + 1, &in, NULL, NULL, &nanoseconds, NULL), EINVAL);
+	nanoseconds = (struct timespec){.tv_sec = -1};
+	CHECK_FAILS(pselect(listener + 1, &in, NULL, NULL, &nanoseconds, NULL), EINVAL);
+	/* More than a second of microseconds is none of them. */
+	struct timeval much = {.tv_usec = 1250000};
+	double start = now_ms();
+	CHECK(select(listener + 1, &in, NULL, NULL, &much) == 0);
+	CHECK(now_ms() - start >= 1249 && now_ms() - start < 3000);
 }
 
 /* The highest number a set can hold. */
