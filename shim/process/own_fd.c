@@ -11,27 +11,63 @@
 /* A descriptor number costs kernel memory for the whole table below it, and fork copies that. */
 #define OWN_FD_CEILING 4096
 #define OWN_FD_ROOM    1024
+#define RAISE_TRIES    100
 
 static int duplicate_from(int fd, rlim_t lowest)
 {
 	return (int)sys(SYS_fcntl, fd, F_DUPFD_CLOEXEC, lowest);
 }
 
+/* One thread at a time raises the limit, or two would take each other's for the application's. Who
+ * does not get to it makes do with a lower number: it may be a handler of the very thread, or a
+ * child that was forked meanwhile. */
+static _Atomic bool raising;
+
+static bool begin_raising(void)
+{
+	bool taken = false;
+
+	for (int tries = 0; !atomic_compare_exchange_strong(&raising, &taken, true); tries++) {
+		if (tries == RAISE_TRIES)
+			return false;
+		taken = false;
+		sys(SYS_sched_yield);
+	}
+	return true;
+}
+
 /* Numbers from the soft limit on are out of the application's reach: it can neither be handed one
  * nor run out of descriptors because of us. The limit only matters at the moment of duplication. */
-static int duplicate_above_limit(int fd, const struct rlimit *limit)
+static int duplicate_above(int fd, const struct rlimit *limit)
 {
 	struct rlimit raised = {.rlim_cur = limit->rlim_cur + OWN_FD_ROOM,
 				.rlim_max = limit->rlim_max};
+	struct rlimit before, found;
 
-	if (limit->rlim_cur >= OWN_FD_CEILING || limit->rlim_cur < FD_SETSIZE)
+	if (limit->rlim_cur >= OWN_FD_CEILING || limit->rlim_cur < FD_SETSIZE ||
+	    limit->rlim_cur >= limit->rlim_max)
 		return -EINVAL;
 	if (raised.rlim_cur > raised.rlim_max)
 		raised.rlim_cur = raised.rlim_max;
-	if (sys(SYS_prlimit64, 0, RLIMIT_NOFILE, &raised, NULL) < 0)
+	if (sys(SYS_prlimit64, 0, RLIMIT_NOFILE, &raised, &before) < 0)
 		return -EPERM;
 	int high = duplicate_from(fd, limit->rlim_cur);
-	sys(SYS_prlimit64, 0, RLIMIT_NOFILE, limit, NULL);
+	/* What the application set meanwhile holds, before or after. */
+	if (!sys(SYS_prlimit64, 0, RLIMIT_NOFILE, &before, &found) &&
+	    (found.rlim_cur != raised.rlim_cur || found.rlim_max != raised.rlim_max))
+		sys(SYS_prlimit64, 0, RLIMIT_NOFILE, &found, NULL);
+	return high;
+}
+
+/* *limit: what it is. */
+static int duplicate_above_limit(int fd, struct rlimit *limit)
+{
+	bool alone = begin_raising();
+
+	sys(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, limit);
+	int high = alone ? duplicate_above(fd, limit) : -EBUSY;
+	if (alone)
+		raising = false;
 	return high;
 }
 
@@ -74,13 +110,10 @@ bool own_fd_holds(int fd)
 int own_fd(int fd)
 {
 	struct rlimit limit = {.rlim_cur = FD_SETSIZE, .rlim_max = FD_SETSIZE};
-	int high = -EINVAL;
 
 	if (fd < 0)
 		return fd;
-	sys(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit);
-	if (limit.rlim_cur < limit.rlim_max)
-		high = duplicate_above_limit(fd, &limit);
+	int high = duplicate_above_limit(fd, &limit);
 	if (high < 0 && limit.rlim_cur > OWN_FD_CEILING)
 		high = duplicate_from(fd, OWN_FD_CEILING - OWN_FD_ROOM);
 	for (rlim_t from = limit.rlim_cur / 2; high < 0 && from > 64; from /= 2)

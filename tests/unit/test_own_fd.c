@@ -6,6 +6,8 @@
 #include <criterion/parameterized.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/select.h>
 #include <unistd.h>
@@ -184,4 +186,34 @@ Test(own_fd, the_applications_number_is_not_closed)
 	own_fd_close(ours);
 	cr_expect(is_open(ours));
 	cr_expect_eq(fd_get(ours).kind, FD_UNKNOWN);
+}
+
+static _Atomic bool stop;
+
+static void *own_and_close(void *unused)
+{
+	while (!stop)
+		own_fd_close(own_fd(open("/dev/null", O_RDONLY)));
+	return unused;
+}
+
+/* The limit is the application's, also while threads of ours are about to raise it. */
+Test(own_fd, a_limit_set_meanwhile)
+{
+	pthread_t thread[2];
+	struct rlimit after;
+
+	if (!limit_to(FD_SETSIZE, 4096))
+		cr_skip_test("the hard limit here is lower");
+	for (rlim_t soft = FD_SETSIZE; soft < FD_SETSIZE + 300; soft++) {
+		stop = false;
+		for (int t = 0; t < 2; t++)
+			cr_assert_eq(pthread_create(&thread[t], NULL, own_and_close, NULL), 0);
+		cr_assert(limit_to(soft, 4096));
+		stop = true;
+		for (int t = 0; t < 2; t++)
+			pthread_join(thread[t], NULL);
+		getrlimit(RLIMIT_NOFILE, &after);
+		cr_assert_eq(after.rlim_cur, soft);
+	}
 }
