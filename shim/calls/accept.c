@@ -21,8 +21,10 @@ static int accept_any(int fd, struct sockaddr *address, socklen_t *length, int f
 {
 	int listener = runtime_on() ? listener_of(fd) : -1;
 
-	if (listener >= 0)
+	if (listener >= 0) {
 		pinning_waits(true);
+		listener_asked(listener);
+	}
 	int accepted = listener < 0 ? real(fd, address, length, flags)
 				    : accept_from(listener, fd, address, length, flags, real);
 

@@ -357,7 +357,7 @@ void listener_share(int fd, const struct sockaddr *address, socklen_t length)
 	struct socket_address wanted = {.length = length};
 	uint16_t port;
 
-	if (length > sizeof(wanted.storage) || length < sizeof(struct sockaddr_in))
+	if (!address || length > sizeof(wanted.storage) || length < sizeof(struct sockaddr_in))
 		return;
 	memcpy(&wanted.storage, address, length);
 	port = socket_port(&wanted);

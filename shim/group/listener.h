@@ -12,6 +12,8 @@ struct listener {
 	_Atomic int timeout_ms;       /* SO_RCVTIMEO, how long accept() may block; -1: for ever */
 	_Atomic uint32_t descriptors; /* numbers of it in this process */
 	uint64_t cookie;              /* the kernel's identity of it */
+	_Atomic bool asked;           /* accept() was called, so the application does so by us */
+	_Atomic bool passed_by; /* it does not: its members are left alone, see watch_wait.c */
 };
 
 /* The number of the listener behind a descriptor, -1 if none that is steered. Looks at a descriptor
@@ -28,6 +30,11 @@ static inline int listener_known(int fd)
 
 struct listener *listener_at(int number);
 struct group *listener_group(int number);
+static inline void listener_asked(int number)
+{
+	if (__builtin_expect(!listener_at(number)->asked, 0))
+		listener_at(number)->asked = true;
+}
 
 /* fd is a listener of that group from now on. Returns its number, -1 where there are too many.
  * Under self_lock(). */

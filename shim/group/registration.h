@@ -28,6 +28,9 @@ struct registration {
 		added; /* members in the instance: the home of the thread that waits on it */
 	bool has_door;
 	struct slot_set draining; /* slots with connections that nobody else will take */
+	/* Reports of members while nobody ever called accept(), and since when. */
+	_Atomic unsigned unanswered;
+	_Atomic uint64_t unanswered_ms;
 
 	/* steal.h: the others' slots with connections when it was looked, and how it goes. */
 	struct slot_set seen;

@@ -147,13 +147,16 @@ static void settle(struct watch *watch, struct registration *reg, const cpu_set_
 	struct group *group = listener_group(reg->listener);
 	struct slot_set home = {0};
 
-	if (watch->takeovers < TAKEOVERS_MAX && group_is_steering(group))
+	bool passed_by = listener_at(reg->listener)->passed_by;
+	if (watch->takeovers < TAKEOVERS_MAX && group_is_steering(group) && !passed_by)
 		home = home_of(group, mask);
 	group_follow_nics(group);
 	registration_settle(reg, watch->epfd, group, &home, now);
 	/* Who does not want connections at present leaves looking for them to the others. */
 	if (registration_is_armed(reg))
 		reg->draining = registration_look(reg, group, now);
+	if (passed_by)
+		slots_clear(&reg->draining);
 	if (!slots_empty(&reg->draining))
 		watch->draining = 1;
 	/* A suspect is looked at again sooner. */

@@ -6,10 +6,36 @@
 #include "shim/group/steal.h"
 #include "shim/group/watch_state.h"
 #include "shim/kernel/clock.h"
+#include "shim/kernel/log.h"
 #include "shim/kernel/sys.h"
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
+
+/* So many reports for so long, and no accept(). */
+#define UNANSWERED_MAX 16
+#define UNANSWERED_MS  2000
+
+/* Who waits by libc and accepts by system calls of its own never comes by what waits at a member:
+ * once that is clear, its connections come over the common queue. That takes its time, as another
+ * thread, or one that was busy, may yet call accept(). */
+static bool is_passed_by(struct registration *reg)
+{
+	struct listener *listener = listener_at(reg->listener);
+
+	if (__builtin_expect(listener->asked, 1))
+		return false;
+	uint64_t now = clock_ms();
+	if (!reg->unanswered++)
+		reg->unanswered_ms = now;
+	if (reg->unanswered < UNANSWERED_MAX || now - reg->unanswered_ms < UNANSWERED_MS)
+		return false;
+	if (!atomic_exchange(&listener->passed_by, true))
+		log_warn("port %u: nobody accepts its connections by accept(): they come over the "
+			 "common queue",
+			 socket_port(&listener_group(reg->listener)->place.address));
+	return true;
+}
 
 /* An event of a member becomes the application's event for its listener, once a batch.
  * Returns false where there is nothing to tell the application. */
@@ -35,7 +61,7 @@ static bool translate(struct watch *watch, const struct epoll_event *events, int
 		return false;
 	}
 	/* Its listening ended: it is to be taken out, or would report that all the time. */
-	if (!(event->events & EPOLLIN)) {
+	if (!(event->events & EPOLLIN) || is_passed_by(reg)) {
 		watch->next_ms = 0;
 		return false;
 	}
