@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # timeout: 120
 # What others may learn of an application under the shim, or take from it: its source ports cannot be
-# guessed, and its memory and its door are closed to other users. (Set-id programs and policy files
-# that others may write: 20-policy.sh.)
+# guessed, and its memory and its door are closed to other users; a set-id program is left alone. (What
+# it takes from the environment, and policy files that others may write: 20-policy.sh.)
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
 why=$(bench_lacks) && skip_all "$why"
@@ -91,4 +91,35 @@ is "$(observe --json --listen 8080 "$NGINX_PID" | jq -c '[.aligned, .total]')" "
 	"and the server is none the worse for it"
 conns_release
 nginx_down
+
+# A set-id program gets the library from /etc/ld.so.preload only: what it opens and listens to is what
+# it does without.
+cp "$BUILD/librssshim.so" "$BUILD/serve" "$WORLD_DIR"
+cp "$BUILD/serve" "$WORLD_DIR/serve-set-id"
+chmod u+s "$WORLD_DIR/serve-set-id"
+# looks PROGRAM PRELOAD: a server started by nobody: is the library in it, its descriptors, how many
+# sockets listen on its port.
+looks() {
+	local fd
+	# shellcheck disable=SC2016
+	spawn_dut serve unshare --mount sh -c 'mount -t tmpfs none /etc && mkdir /etc/rssshim &&
+		cp "$1/policy.ini" /etc/rssshim/default.ini && echo "$3" >/etc/ld.so.preload &&
+		exec setpriv --reuid 65534 --regid 65534 --clear-groups "$1/$2" --port 8080 --cpus "0 1"' \
+		- "$WORLD_DIR" "$1" "$2"
+	wait_port dut 8080
+	wait_ready 2 "$SPAWNED"
+	grep -q librssshim.so "/proc/$SPAWNED/maps" && echo "library"
+	for fd in "/proc/$SPAWNED"/fd/*; do
+		echo "${fd##*/} $(readlink "$fd" | sed 's/[0-9].*//')"
+	done
+	in_dut ss -Hltn "sport = :8080" | wc -l
+	stop_pid "$SPAWNED"
+	wait_free dut 8080
+}
+plain=$(looks serve "")
+steered=$(looks serve "$WORLD_DIR/librssshim.so")
+is "$(tail -1 <<<"$plain")" 1 "without the library one socket listens"
+between "$(tail -1 <<<"$steered")" 2 99 "with it its members do, too"
+is "$(looks serve-set-id "$WORLD_DIR/librssshim.so")" "library
+$plain" "but a set-id program has what it has without"
 done_testing
