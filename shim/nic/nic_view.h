@@ -156,9 +156,10 @@ struct nic_set {
 };
 
 /* Looks at every interface of this network namespace. `policy` may be NULL. Allocates nothing,
- * leaves no descriptor open, needs 8 KB of stack. Drivers are asked: that takes the kernel's lock of all network configuration, which may be held for seconds.
- * Measured: 0.1 ms a NIC of one queue, 20 us a veth. Returns the number of views or -errno when not
- * even the names of the interfaces can be had. */
+ * leaves no descriptor open, needs 8 KB of stack. Drivers are asked: that takes the kernel's lock
+ * of all network configuration, which may be held for seconds. Measured: 0.1 ms a NIC of one queue,
+ * 20 us a veth. Returns the number of views or -errno when not even the names of the interfaces can
+ * be had. */
 int nic_scan(struct nic_set *out, const struct policy *policy, const struct nic_sources *sources);
 
 /* Whether two scans found the same. */
