@@ -12,7 +12,7 @@ world_conf >"$WORLD_DIR/policy.ini"
 IFS=, read -ra UP4 <<<"$UPSTREAM4"
 spawn_client upstream python3 "$LIB/slow_upstream.py" 9000 0 "${UP4[@]}"
 wait_port client 9000
-in_dut ip addr add 10.99.0.77/24 dev rss0
+in_dut ip addr add 10.99.0.79/24 dev rss0
 
 # start COMMAND...: a process that connects in batches, started by it
 start() {
@@ -32,15 +32,16 @@ batch() { # COUNT: leaves how many were aligned in RIGHT
 	RIGHT=$(tail -1 "$WORLD_DIR/batches.log")
 }
 # followed HOW SECONDS: the process has that long to notice, and is judged at once then
+# (The addresses are such that each would be given the other CPU's ports.)
 followed() {
 	batch 200
 	is "$RIGHT" 200 "$1: all are aligned"
-	in_dut ip route replace "${UP4[0]}/32" dev rss0 src 10.99.0.77
+	in_dut ip route replace "${UP4[0]}/32" dev rss0 src 10.99.0.79
 	sleep "$2"
 	batch 200
 	is "$RIGHT" 200 "$1: another source address: all are"
 	in_dut sh -c "ip link add link rss0 name mv0 type macvlan mode private && ip link set mv0 up &&
-		ip addr add 10.99.0.78/32 dev mv0 && ip route replace ${UP4[0]}/32 dev mv0 src 10.99.0.78"
+		ip addr add 10.99.0.82/32 dev mv0 && ip route replace ${UP4[0]}/32 dev mv0 src 10.99.0.82"
 	sleep "$2"
 	batch 200
 	is "$RIGHT" 200 "$1: a link made meanwhile, and the route by it: all are"
