@@ -20,7 +20,7 @@ wait_port client 9000
 # one in a million has more than 4 by degree of freedom; of unrelated 400 numbers hardly any
 # correlates by 0.25.
 unguessable() {
-	local name=$1 got
+	local name=$1 again=${AGAIN:-0} got
 	shift
 	got=$(in_dut taskset -c 1 "$@" /usr/bin/python3 "$LIB/ports_statistics.py" "$UPSTREAM4" 9000 400)
 	diag "$name: $got"
@@ -28,10 +28,12 @@ unguessable() {
 	between "$(jq .processes.correlation <<<"$got")" -0.25 0.25 "$name: one does not tell of the next"
 	between "$(jq .processes.again <<<"$got")" 0 40 "$name: hardly one comes twice"
 	between "$(jq .one.chi <<<"$got")" 0 4 "$name: 400 ports of one process are spread evenly"
-	is "$(jq .one.again <<<"$got")" 0 "$name: none comes again"
+	between "$(jq .one.again <<<"$got")" 0 "$again" "$name: none comes again"
 }
 unguessable "ports" "${SHIM[@]}"
 unguessable "ports without getrandom()" "$BUILD/refuse" getrandom -- "${SHIM[@]}" PYTHONHASHSEED=0
+# Ports that are chosen to teach are drawn one by one: of 50 among 28,000 two may be the same.
+AGAIN=4 unguessable "ports that teach" "${SHIM[@]}" RSSSHIM_NIC_RSS0_HASH=learn
 for _ in 1 2 3; do
 	in_dut taskset -c 1 "$BUILD/refuse" getrandom -- "${SHIM[@]}" PYTHONHASHSEED=0 \
 		/usr/bin/python3 -c 'import socket, sys
