@@ -46,17 +46,24 @@ spawn_dut wrk taskset -c 1 "${SHIM[@]}" wrk -t1 -c200 -d4 "http://${UP4[0]}:9000
 sleep 1.5
 is "$(observe --json --upstream 9000 "$SPAWNED" | jq -c '[.aligned, .total]')" "[200,200]" "wrk: aligned"
 stop_pid "$SPAWNED"
-wrong=0
-for _ in $(seq 20); do
-	cpu=$(in_dut taskset -c 1 "${SHIM[@]}" curl -s -o /dev/null -w '%{local_port}' \
-		"http://${UP4[0]}:9000/")
-	want=$("$BUILD/rssshim" predict --nic rss0 --conf "$WORLD_DIR/policy.ini" \
-		--remote "${UP4[0]}:9000" --local "$DUT4:$cpu" --json | jq .cpu)
-	[ "$want" = 1 ] || { wrong=$((wrong + 1)) && diag "port ${cpu:-none}: CPU ${want:-not predicted}"; }
+# An upstream that lets its clients wait.
+spawn_client patient python3 "$LIB/slow_upstream.py" 9002 600 "${UP4[0]}" "${UP6[0]}"
+wait_port client 9002
+established() { (($(in_dut ss -Htn state established "dport = :$1" | wc -l) >= $2)); }
+for address in "${UP4[0]}" "[${UP6[0]}]"; do
+	curls=()
+	for _ in {1..20}; do
+		spawn_dut curl taskset -c 1 "${SHIM[@]}" curl -s "http://$address:9002/"
+		curls+=("$SPAWNED")
+	done
+	wait_until 20 established 9002 20
+	is "$(observe --json --upstream 9002 "${curls[@]}" | jq -c '[.aligned, .total]')" "[20,20]" \
+		"twenty times curl to $address: aligned"
+	for pid in "${curls[@]}"; do stop_pid "$pid"; done
 done
-is "$wrong" 0 "curl: twenty times on a port whose replies come to its CPU"
 
-# HAProxy's runtime moves a server: the next connects are aligned, nothing is computed anew.
+# HAProxy's runtime moves a server: the next connects are aligned, nothing is computed anew: two
+# options of the socket a connect, and the way to an address is asked for once.
 cat >"$WORLD_DIR/haproxy.cfg" <<-EOF
 	global
 	  nbthread 2
@@ -78,13 +85,35 @@ spawn_dut haproxy "${SHIM[@]}" haproxy -f "$WORLD_DIR/haproxy.cfg"
 proxy=$SPAWNED
 wait_port dut 8080
 sleep 1
+# traced COMMAND...: what all threads of the proxy do about sockets meanwhile, in $WORLD_DIR/trace.
+traced() {
+	strace -f -qq -e trace=setsockopt,sendto,connect -o "$WORLD_DIR/trace" -p "$proxy" 2>/dev/null &
+	TRACER=$!
+	wait_until 5 eval '! grep -q "^TracerPid:.0$" /proc/$proxy/task/*/status' || bench_die "strace does not attach"
+	"$@"
+	kill -INT "$TRACER"
+	wait "$TRACER" 2>/dev/null
+	TRACER=
+}
+TRACER=
+end_trace() { [ -z "$TRACER" ] || kill "$TRACER" 2>/dev/null; }
+at_exit end_trace
+counted() { grep -c "$1" "$WORLD_DIR/trace"; }
+asked=1
 for address in "${UP4[0]}" "${UP4[1]}" "${UP4[0]}"; do
 	echo "set server b/s addr $address port 9000" | socat - "UNIX-CONNECT:$WORLD_DIR/haproxy.sock" >/dev/null
-	conns_hold --to "$DUT4:8080" --from "$CLIENT4" --count 300 --concurrency 50 --request / >/dev/null
+	traced conns_hold --to "$DUT4:8080" --from "$CLIENT4" --count 300 --concurrency 50 --request / >/dev/null
 	is "$(observe --json --upstream 9000 "$proxy" | jq -c '[.aligned, .total]')" "[300,300]" \
 		"HAProxy, set server addr $address: aligned"
 	conns_release
-	sleep 0.3
+	tries=$(counted 'connect(.*htons(9000)')
+	between "$tries" 300 330 "by $tries calls of connect()"
+	# Set for each try, taken back once.
+	is "$(counted "setsockopt(.*SOL_IP, \(0x33\|IP_LOCAL_PORT_RANGE\|51\)")" $((tries + 300)) \
+		"and two options of the socket each"
+	# Two threads may ask at the same time.
+	between "$(counted RTM_GETROUTE)" 0 $((asked * 2)) "the way is asked for once"
+	[ "$address" = "${UP4[0]}" ] || asked=0
 done
 stop_pid "$proxy"
 
