@@ -25,10 +25,9 @@ obj          = $(patsubst %.c,$(BUILD)/%.o,$(1))
 all: $(LIB) $(COMMAND)
 
 # An application's threads may have stacks of 16 KB. Only these take more: what is read when the
-# program starts, what learns, and calls that were given that much to copy.
+# program starts, and calls that were given that much to copy.
 STACK_MAX    := 5632
-LARGE_FRAMES := shim/policy/load_file shim/policy/load_environment shim/decide/learn_arrival \
-                shim/decide/learn_table shim/calls/exec shim/calls/select
+LARGE_FRAMES := shim/policy/load_file shim/policy/load_environment shim/calls/exec shim/calls/select
 ifeq (,$(findstring -fsanitize,$(CFLAGS)))
 SHIM_CFLAGS  += -Wframe-larger-than=$(STACK_MAX)
 endif

@@ -112,15 +112,23 @@ int learn_predict(const struct learn *l, const struct flow *flow);
 uint16_t learn_probe(const struct learn *l, const struct flow *flow, uint16_t lo, uint16_t hi,
 		     uint64_t random);
 
+/* Room to work things out in: too much for the stacks of an application's threads. What is in it
+ * between two calls means nothing. */
+struct learn_room {
+	struct learn_space space;
+	uint64_t column[TUPLE_BITS];
+};
+
 /* What was learned, as an arrival like any other, for each family that is LEARN_KNOWN (either may
  * be NULL). False when none is, or when not enough is known of the ports yet. A flow that was not
  * spanned has no hash there. */
-bool learn_arrival(struct arrival *a, const struct learn *ipv4, const struct learn *ipv6);
+bool learn_arrival(struct arrival *a, const struct learn *ipv4, const struct learn *ipv6,
+		   struct learn_room *room);
 
 /* Whether those bits of the ports that were seen to differ between flows of one kind have a part in
  * it. Known before an arrival is where connections are only accepted: on one local port, so that
  * what the other ports would do was never seen. */
 enum learn_ports { LEARN_PORTS_UNSURE, LEARN_PORTS_IDLE, LEARN_PORTS_MATTER };
-enum learn_ports learn_ports(const struct learn *l);
+enum learn_ports learn_ports(const struct learn *l, struct learn_room *room);
 
 const char *learn_refusal_text(enum learn_refusal refusal);

@@ -234,35 +234,36 @@ static void queues_name(struct arrival *a, const struct learn_space *space,
 	}
 }
 
-static bool family_fill(struct arrival *a, const struct learn *l)
+static bool family_fill(struct arrival *a, const struct learn *l, struct learn_room *room)
 {
-	uint64_t column[TUPLE_BITS] = {0};
+	struct learn_space *space = &room->space;
+	uint64_t *column = room->column;
 	struct coordinates c;
 	struct checks checks = {0};
 	unsigned image[8], start;
 	uint64_t origin = 0;
-	struct learn_space space;
 
-	if (!space_sure(&space, &l->space))
+	if (!space_sure(space, &l->space))
 		return false;
-	struct tuple first = space.place[0];
+	struct tuple first = space->place[0];
 
-	coordinates_find(&c, &space);
+	memset(room->column, 0, sizeof(room->column));
+	coordinates_find(&c, space);
 	if (a->queue_count == 0)
-		queues_name(a, &space, &c);
-	if (space.cpus != a->queue_count || !coordinates_match(a, &space, &c, image, &start))
+		queues_name(a, space, &c);
+	if (space->cpus != a->queue_count || !coordinates_match(a, space, &c, image, &start))
 		return false;
 	checks.index_bits = c.count;
 	for (unsigned k = 0; k < c.count; k++) {
 		struct tuple function;
 
-		function_of_bit(&function, &space, c.bit[k]);
+		function_of_bit(&function, space, c.bit[k]);
 		columns_add(column, &function, image[k]);
 	}
-	if (!checks_fill(&checks, column, l->family, &space, &c))
+	if (!checks_fill(&checks, column, l->family, space, &c))
 		return false;
 	/* A flow in the first place has the value of its queue, and passes every check. */
-	tuple_xor(&first, &space.origin);
+	tuple_xor(&first, &space->origin);
 	for (unsigned bit = 0; bit < TUPLE_BITS; bit++)
 		origin ^= tuple_bit(&first, bit) ? column[bit] : 0;
 	linear_map_init(&a->learned, l->family, column, origin ^ start);
@@ -271,25 +272,25 @@ static bool family_fill(struct arrival *a, const struct learn *l)
 	return true;
 }
 
-enum learn_ports learn_ports(const struct learn *l)
+enum learn_ports learn_ports(const struct learn *l, struct learn_room *room)
 {
 	struct coordinates c;
-	struct learn_space space;
 
-	if (l->state != LEARN_KNOWN || !l->space.complete || !space_sure(&space, &l->space))
+	if (l->state != LEARN_KNOWN || !l->space.complete || !space_sure(&room->space, &l->space))
 		return LEARN_PORTS_UNSURE;
-	coordinates_find(&c, &space);
+	coordinates_find(&c, &room->space);
 	for (unsigned k = 0; k < c.count; k++) {
 		struct tuple function;
 
-		function_of_bit(&function, &space, c.bit[k]);
+		function_of_bit(&function, &room->space, c.bit[k]);
 		if (function.word[0] & l->port_bits)
 			return LEARN_PORTS_MATTER;
 	}
 	return LEARN_PORTS_IDLE;
 }
 
-bool learn_arrival(struct arrival *a, const struct learn *ipv4, const struct learn *ipv6)
+bool learn_arrival(struct arrival *a, const struct learn *ipv4, const struct learn *ipv6,
+		   struct learn_room *room)
 {
 	const struct learn *families[FLOW_FAMILIES] = {ipv4, ipv6};
 	bool any = false;
@@ -300,7 +301,7 @@ bool learn_arrival(struct arrival *a, const struct learn *ipv4, const struct lea
 		const struct learn *l = families[f];
 
 		if (l && l->state == LEARN_KNOWN && l->space.complete)
-			any |= family_fill(a, l);
+			any |= family_fill(a, l, room);
 	}
 	for (unsigned i = 0; i < a->table.size; i++)
 		a->table.queue[i] = i < a->queue_count ? (uint16_t)i : QUEUE_UNKNOWN;

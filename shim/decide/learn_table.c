@@ -10,26 +10,20 @@
 #define JUDGED_BAD         5
 #define KEY_LEN            40
 
-/* Hash and CPU of everything that was kept. */
-struct evidence {
-	unsigned count;
-	uint32_t hash[FLOW_FAMILIES * LEARN_KEPT];
-	int16_t cpu[FLOW_FAMILIES * LEARN_KEPT];
-};
-
-static void evidence_add(struct evidence *e, const struct arrival *a, const struct learn *l)
+static void evidence_add(struct learn_evidence *e, const struct arrival *a, const struct learn *l)
 {
 	for (unsigned i = 0; l && i < l->kept; i++) {
 		struct flow flow;
 
 		flow_of_tuple(&flow, &l->seen[i].tuple, l->family);
-		if (arrival_hash(a, &flow, &e->hash[e->count]))
+		if (e->count < FLOW_FAMILIES * LEARN_KEPT &&
+		    arrival_hash(a, &flow, &e->hash[e->count]))
 			e->cpu[e->count++] = l->seen[i].cpu;
 	}
 }
 
 /* How often two observations would disagree if the CPU were drawn anew each time, in 1/1024. */
-static unsigned chance_to_differ(const struct evidence *e)
+static unsigned chance_to_differ(const struct learn_evidence *e)
 {
 	uint16_t times[RSS_CPUS_MAX] = {0};
 	uint64_t alike = 0;
@@ -45,9 +39,9 @@ static unsigned chance_to_differ(const struct evidence *e)
 
 /* Whether flows that share an entry of a table of this size share their CPU, so often that chance
  * cannot be why. */
-static bool size_explains(const struct evidence *e, uint32_t size, unsigned differ)
+static bool size_explains(struct learn_evidence *e, uint32_t size, unsigned differ)
 {
-	int16_t cpu[RSS_TABLE_MAX];
+	int16_t *cpu = e->entry;
 	unsigned shared = 0, wrong = 0;
 
 	for (uint32_t i = 0; i < size; i++)
@@ -106,27 +100,27 @@ static enum learn_verdict entry_observe(struct learn_table *table, uint32_t hash
 }
 
 bool learn_table_init(struct learn_table *table, const struct rss_hash *hash,
-		      const struct learn *ipv4, const struct learn *ipv6)
+		      const struct learn *ipv4, const struct learn *ipv6, struct learn_evidence *e)
 {
-	struct evidence e = {.count = 0};
 	uint32_t size = SIZE_MIN;
 	unsigned differ;
 
 	memset(table, 0, sizeof(*table));
 	table->arrival.hash = *hash;
 	arrival_seal(&table->arrival);
-	evidence_add(&e, &table->arrival, ipv4);
-	evidence_add(&e, &table->arrival, ipv6);
-	differ = chance_to_differ(&e);
-	while (size <= RSS_TABLE_MAX && !size_explains(&e, size, differ))
+	e->count = 0;
+	evidence_add(e, &table->arrival, ipv4);
+	evidence_add(e, &table->arrival, ipv6);
+	differ = chance_to_differ(e);
+	while (size <= RSS_TABLE_MAX && !size_explains(e, size, differ))
 		size *= 2;
 	if (size > RSS_TABLE_MAX)
 		return false;
 	table->arrival.table.size = size;
 	for (uint32_t i = 0; i < size; i++)
 		table->arrival.table.queue[i] = QUEUE_UNKNOWN;
-	for (unsigned i = 0; i < e.count; i++)
-		entry_observe(table, e.hash[i], e.cpu[i]);
+	for (unsigned i = 0; i < e->count; i++)
+		entry_observe(table, e->hash[i], e->cpu[i]);
 	return true;
 }
 
@@ -162,7 +156,7 @@ static const struct {
 };
 
 const char *learn_table_guess(struct learn_table *table, const struct learn *ipv4,
-			      const struct learn *ipv6)
+			      const struct learn *ipv6, struct learn_evidence *e)
 {
 	static const enum hash_transform transforms[] = {TRANSFORM_NONE, TRANSFORM_SYMMETRIC_XOR};
 
@@ -173,7 +167,7 @@ const char *learn_table_guess(struct learn_table *table, const struct learn *ipv
 						.key_len = KEY_LEN};
 
 			memcpy(hash.key, published[i].key, KEY_LEN);
-			if (learn_table_init(table, &hash, ipv4, ipv6))
+			if (learn_table_init(table, &hash, ipv4, ipv6, e))
 				return published[i].name;
 		}
 	}

@@ -17,18 +17,18 @@ void learner_init(struct learner *l, const struct rss_hash *reported)
 
 /* The table alone; reported or guessed key. Only while no family follows the linear rule: a guess
  * that is right by chance must not displace what is known. */
-static bool try_table(struct learner *l)
+static bool try_table(struct learner *l, struct learn_evidence *e)
 {
 	const struct learn *ipv4 = &l->family[FLOW_IPV4], *ipv6 = &l->family[FLOW_IPV6];
 	const char *name;
 
 	l->guess_at = ipv4->observations + ipv6->observations + GUESS_EVERY;
 	if (l->reported.function == HASH_TOEPLITZ &&
-	    learn_table_init(&l->table, &l->reported, ipv4, ipv6)) {
+	    learn_table_init(&l->table, &l->reported, ipv4, ipv6, e)) {
 		l->way = LEARNER_TABLE;
 		return true;
 	}
-	name = learn_table_guess(&l->table, ipv4, ipv6);
+	name = learn_table_guess(&l->table, ipv4, ipv6, e);
 	if (!name)
 		return false;
 	strncpy(l->key_name, name, sizeof(l->key_name) - 1);
@@ -70,7 +70,8 @@ static bool linear_changed(struct learner *l)
 	return l->way != was || (changed && l->way == LEARNER_LINEAR);
 }
 
-bool learner_observe(struct learner *l, const struct flow *flow, int cpu, int own_cpu)
+bool learner_observe(struct learner *l, const struct flow *flow, int cpu, int own_cpu,
+		     union learner_room *room)
 {
 	bool by_table = l->way == LEARNER_TABLE || l->way == LEARNER_GUESS;
 
@@ -83,14 +84,15 @@ bool learner_observe(struct learner *l, const struct flow *flow, int cpu, int ow
 		return false;
 	if (l->family[0].observations + l->family[1].observations < l->guess_at)
 		return false;
-	return try_table(l);
+	return try_table(l, &room->evidence);
 }
 
-bool learner_arrival(const struct learner *l, struct arrival *a)
+bool learner_arrival(const struct learner *l, struct arrival *a, union learner_room *room)
 {
 	switch (l->way) {
 	case LEARNER_LINEAR:
-		return learn_arrival(a, &l->family[FLOW_IPV4], &l->family[FLOW_IPV6]);
+		return learn_arrival(a, &l->family[FLOW_IPV4], &l->family[FLOW_IPV6],
+				     &room->linear);
 	case LEARNER_TABLE:
 	case LEARNER_GUESS:
 		*a = l->table.arrival;
@@ -107,9 +109,10 @@ static void add_cpus(cpu_set_t *set, const int16_t *cpu, unsigned count)
 			CPU_SET((unsigned)cpu[i], set);
 }
 
-static void conclude_linear(const struct learn *l, bool told, struct learned *out)
+static void conclude_linear(const struct learn *l, bool told, struct learned *out,
+			    struct learn_room *room)
 {
-	enum learn_ports ports = learn_ports(l);
+	enum learn_ports ports = learn_ports(l, room);
 
 	if (ports == LEARN_PORTS_IDLE) {
 		out->refused[l->family] = true;
@@ -121,17 +124,17 @@ static void conclude_linear(const struct learn *l, bool told, struct learned *ou
 	}
 }
 
-void learner_conclude(const struct learner *l, struct learned *out)
+void learner_conclude(const struct learner *l, struct learned *out, union learner_room *room)
 {
 	memset(out, 0, sizeof(*out));
 	out->way = l->way;
 	memcpy(out->key_name, l->key_name, sizeof(out->key_name));
-	bool told = learner_arrival(l, &out->arrival);
+	bool told = learner_arrival(l, &out->arrival, room);
 	for (enum flow_family f = 0; f < FLOW_FAMILIES; f++) {
 		out->refused[f] = l->family[f].state == LEARN_REFUSED;
 		out->refusal[f] = l->family[f].refusal;
 		if (l->way == LEARNER_LINEAR)
-			conclude_linear(&l->family[f], told, out);
+			conclude_linear(&l->family[f], told, out, &room->linear);
 		else
 			out->spread[f] = out->known[f] = told;
 	}

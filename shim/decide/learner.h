@@ -15,6 +15,11 @@ enum learner_way {
 	LEARNER_GUESS    /* a published key explains what is seen */
 };
 
+union learner_room {
+	struct learn_room linear;
+	struct learn_evidence evidence;
+};
+
 struct learner {
 	enum learner_way way;
 	char key_name[24];        /* of a guessed key */
@@ -30,10 +35,11 @@ struct learner {
 void learner_init(struct learner *l, const struct rss_hash *reported);
 
 /* As learn_observe(). True when what learner_arrival() would give has changed. */
-bool learner_observe(struct learner *l, const struct flow *flow, int cpu, int own_cpu);
+bool learner_observe(struct learner *l, const struct flow *flow, int cpu, int own_cpu,
+		     union learner_room *room);
 
 /* False when nothing is to be told. */
-bool learner_arrival(const struct learner *l, struct arrival *a);
+bool learner_arrival(const struct learner *l, struct arrival *a, union learner_room *room);
 
 /* What watching has come to, to be published. */
 struct learned {
@@ -51,7 +57,7 @@ struct learned {
 /* A linear rule in which ports have no part is not taken for known: of a NIC that hashes addresses
  * only it would be of no use, and it is also what same-host clients on CPUs of their own look like.
  */
-void learner_conclude(const struct learner *l, struct learned *out);
+void learner_conclude(const struct learner *l, struct learned *out, union learner_room *room);
 
 /* Whether the next observations of a family are worth having one by one: something is still to be
  * learned, or something was, or was contradicted, lately. */

@@ -1,5 +1,6 @@
 #include "shim/learn/study.h"
 #include "shim/kernel/log.h"
+#include "shim/process/self.h"
 #include <string.h>
 
 /* Longer than anybody studies at a time: who has not come back by then is dead, or stopped. Should
@@ -15,6 +16,27 @@
 #define VAIN_MAX 4096
 
 #define CALM_INTERVAL 32 /* arrivals, once there is nothing to be curious about */
+
+/* One thread of a process studies at a time, as the room is the process's. Since when, and in which
+ * epoch: a child does not wait for a thread of its parent, and nobody for one that is gone. */
+#define EPOCH_SHIFT 48
+static _Atomic uint64_t studying; /* 0: nobody */
+static union learner_room room;
+
+static uint64_t room_take(uint64_t now_ms)
+{
+	uint64_t was = studying, epoch = (uint64_t)self_epoch() << EPOCH_SHIFT;
+	uint64_t word = epoch | (now_ms ? now_ms : 1);
+
+	if (was && was >> EPOCH_SHIFT == epoch >> EPOCH_SHIFT && word < was + GONE_MS)
+		return 0;
+	return atomic_compare_exchange_strong(&studying, &was, word) ? word : 0;
+}
+
+static void room_leave(uint64_t word)
+{
+	atomic_compare_exchange_strong(&studying, &word, 0);
+}
 
 struct hold {
 	struct page *page;
@@ -115,7 +137,7 @@ static bool go_through(struct page *page, struct desk *desk)
 		if (take(page, desk->read, &note)) {
 			if (is_family(note.flow.family))
 				changed |= learner_observe(&desk->learner, &note.flow, note.cpu,
-							   note.own_cpu);
+							   note.own_cpu, &room);
 		} else if (written - desk->read < UNFINISHED_MAX) {
 			break;
 		}
@@ -187,34 +209,44 @@ static void say(struct page *page, const struct learned *learned)
 			  name);
 }
 
-void study(struct notebook *book, struct page *page, uint64_t now_ms)
+static void study_held(struct notebook *book, struct page *page, const struct hold *hold)
 {
-	struct hold hold = hold_try(page, now_ms);
-
-	if (!hold.word)
-		return;
-	if (!is_begun(&hold))
-		begin(&hold);
-	else if (hold.desk->reports != page->reports)
-		take_report(page, hold.desk);
 	bool was_refused[FLOW_FAMILIES];
 
+	if (!is_begun(hold))
+		begin(hold);
+	else if (hold->desk->reports != page->reports)
+		take_report(page, hold->desk);
 	for (unsigned f = 0; f < FLOW_FAMILIES; f++)
-		was_refused[f] = hold.desk->learner.family[f].state == LEARN_REFUSED;
-	bool changed = go_through(page, hold.desk);
+		was_refused[f] = hold->desk->learner.family[f].state == LEARN_REFUSED;
+	bool changed = go_through(page, hold->desk);
 
 	for (unsigned f = 0; f < FLOW_FAMILIES; f++)
-		changed |= was_refused[f] != (hold.desk->learner.family[f].state == LEARN_REFUSED);
+		changed |= was_refused[f] != (hold->desk->learner.family[f].state == LEARN_REFUSED);
 	if (changed)
-		learner_conclude(&hold.desk->learner, &hold.desk->learned);
-	if (is_held(&hold)) {
-		tell(page, hold.desk);
-		if (changed) {
-			page_print(book, page, &hold.desk->learned);
-			say(page, &hold.desk->learned);
-		}
+		learner_conclude(&hold->desk->learner, &hold->desk->learned, &room);
+	if (!is_held(hold))
+		return;
+	tell(page, hold->desk);
+	if (changed) {
+		page_print(book, page, &hold->desk->learned);
+		say(page, &hold->desk->learned);
 	}
-	release(&hold);
+}
+
+void study(struct notebook *book, struct page *page, uint64_t now_ms)
+{
+	uint64_t in_room = room_take(now_ms);
+
+	if (!in_room)
+		return;
+	struct hold hold = hold_try(page, now_ms);
+
+	if (hold.word) {
+		study_held(book, page, &hold);
+		release(&hold);
+	}
+	room_leave(in_room);
 }
 
 uint16_t study_probe(struct page *page, uint64_t now_ms, const struct flow *flow, uint16_t lo,

@@ -11,6 +11,7 @@
 #define TRIES   41
 #define NICS    60
 
+static union learner_room room;
 static struct arrival nic, learned;
 static struct learner learner;
 static struct flow flows[FLOWS];
@@ -65,8 +66,8 @@ static unsigned until_known(bool probing)
 						    32768, 60999, random_next(&seed));
 			flow.local_port = port ? port : flow.local_port;
 		}
-		if (!learner_observe(&learner, &flow, truth(&flow), -1) ||
-		    !learner_arrival(&learner, &learned))
+		if (!learner_observe(&learner, &flow, truth(&flow), -1, &room) ||
+		    !learner_arrival(&learner, &learned, &room))
 			continue;
 		for (unsigned i = 0; i < 100; i++) {
 			flow = connection();
@@ -120,8 +121,8 @@ static void row(int family, unsigned cpus)
 	}
 	known = MEDIAN_NS(sink += (unsigned)arrival_of(&nic, &flows[i]).cpu);
 	watched = MEDIAN_NS(sink += (unsigned)arrival_of(&learned, &flows[i]).cpu);
-	observed = MEDIAN_NS(sink += learner_observe(&learner, &flows[i], cpu[i], -1));
-	published = MEDIAN_NS(sink += i % 64 ? 0 : learner_arrival(&learner, &learned)) * 64;
+	observed = MEDIAN_NS(sink += learner_observe(&learner, &flows[i], cpu[i], -1, &room));
+	published = MEDIAN_NS(sink += i % 64 ? 0 : learner_arrival(&learner, &learned, &room)) * 64;
 	printf("%-5s %5u %8.0f %8.0f %10.0f %10.0f %10.0f %12.0f\n",
 	       family == AF_INET6 ? "IPv6" : "IPv4", cpus, median(waited, NICS),
 	       median(probed, NICS), known, watched, observed, published / 1000);

@@ -4,6 +4,7 @@
 #include "tests/unit/reference.h"
 #include <criterion/criterion.h>
 
+static struct learn_room room;
 static struct arrival nic;     /* the truth */
 static struct arrival learned; /* what came of watching */
 static struct learn learn[FLOW_FAMILIES];
@@ -231,7 +232,7 @@ Test(learn, arrival_and_ports_from_what_was_learned, .timeout = 60)
 		servers_random();
 		for (unsigned f = 0; f < FLOW_FAMILIES; f++)
 			watch(f, outgoing, 150 + 20 * cpus);
-		cr_assert(learn_arrival(&learned, &learn[0], round % 3 ? &learn[1] : NULL));
+		cr_assert(learn_arrival(&learned, &learn[0], round % 3 ? &learn[1] : NULL, &room));
 		ports_init(&ports, &learned);
 		port_range_init(&range, &ports, 32768, 60999);
 		for (unsigned f = 0; f < 1 + (round % 3 > 0); f++) {
@@ -518,7 +519,7 @@ Test(learn, one_cpu_is_not_a_map)
 	nic_random(128, 1);
 	watch(FLOW_IPV4, outgoing, 300);
 	cr_expect_eq(learn[0].state, LEARN_WATCHING);
-	cr_expect_not(learn_arrival(&learned, &learn[0], NULL));
+	cr_expect_not(learn_arrival(&learned, &learn[0], NULL, &room));
 }
 
 static unsigned observations_until_known(bool probing)

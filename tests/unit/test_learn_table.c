@@ -6,6 +6,7 @@
 static struct arrival nic;
 static struct learn learn[FLOW_FAMILIES];
 static struct learn_table table;
+static struct learn_evidence evidence;
 static uint64_t state = 1;
 
 static int truth(const struct flow *flow)
@@ -64,7 +65,7 @@ Test(learn_table, known_key_any_table)
 		nic_skewed(key, sizes[round % 4], 3 + round % 3);
 		nic.hash.transform = round / 4 % 3;
 		watch(1024, 0);
-		cr_assert(learn_table_init(&table, &nic.hash, &learn[0], &learn[1]));
+		cr_assert(learn_table_init(&table, &nic.hash, &learn[0], &learn[1], &evidence));
 		cr_assert_eq(table.arrival.table.size, nic.table.size);
 		expect_right(known[round % 4]);
 		for (unsigned i = 0; i < 20000; i++) {
@@ -91,22 +92,22 @@ Test(learn_table, guesses_published_keys)
 	for (unsigned round = 0; round < 20; round++) {
 		nic_skewed(reference_microsoft_key, 128, 3);
 		watch(400, 0);
-		name = learn_table_guess(&table, &learn[0], NULL);
+		name = learn_table_guess(&table, &learn[0], NULL, &evidence);
 		cr_assert(name && strcmp(name, "Microsoft") == 0);
 		nic_skewed(mlx5, 128, 3);
 		nic.hash.transform = TRANSFORM_SYMMETRIC_XOR;
 		watch(600, 1);
-		name = learn_table_guess(&table, &learn[0], &learn[1]);
+		name = learn_table_guess(&table, &learn[0], &learn[1], &evidence);
 		cr_assert(name && strcmp(name, "mlx5") == 0);
 		cr_assert_eq(table.arrival.hash.transform, TRANSFORM_SYMMETRIC_XOR);
 		random_bytes(&state, key, 40);
 		nic_skewed(key, 128, 3);
 		watch(1024, 0);
-		cr_assert_null(learn_table_guess(&table, &learn[0], &learn[1]));
+		cr_assert_null(learn_table_guess(&table, &learn[0], &learn[1], &evidence));
 		for (unsigned i = 0; i < 128; i++) /* hardly anything arrives elsewhere */
 			nic.table.queue[i] = i == 7;
 		watch(1024, 0);
-		cr_assert_null(learn_table_guess(&table, &learn[0], &learn[1]));
+		cr_assert_null(learn_table_guess(&table, &learn[0], &learn[1], &evidence));
 	}
 }
 
@@ -117,7 +118,7 @@ Test(learn_table, one_percent_of_noise)
 	for (unsigned round = 0; round < 20; round++) {
 		nic_skewed(reference_microsoft_key, 128, 5);
 		watch(1024, 1);
-		cr_assert(learn_table_init(&table, &nic.hash, &learn[0], &learn[1]));
+		cr_assert(learn_table_init(&table, &nic.hash, &learn[0], &learn[1], &evidence));
 		for (unsigned i = 0; i < 5000; i++) {
 			struct flow flow = flow_any(i);
 			int cpu = arrival_of(&table.arrival, &flow).cpu, really = truth(&flow);
@@ -135,7 +136,7 @@ Test(learn_table, notices_another_key_and_follows_another_table)
 {
 	nic_skewed(reference_microsoft_key, 128, 4);
 	watch(1024, 0);
-	cr_assert(learn_table_init(&table, &nic.hash, &learn[0], &learn[1]));
+	cr_assert(learn_table_init(&table, &nic.hash, &learn[0], &learn[1], &evidence));
 	nic.table.queue[5] = (nic.table.queue[5] + 1) % 4; /* one entry changed: mended */
 	for (unsigned i = 0; i < 3000; i++) {
 		struct flow flow = flow_any(i);
@@ -158,6 +159,6 @@ Test(learn_table, too_little_is_no_evidence)
 {
 	nic_skewed(reference_microsoft_key, 128, 3);
 	watch(40, 0);
-	cr_expect_not(learn_table_init(&table, &nic.hash, &learn[0], &learn[1]));
-	cr_expect_not(learn_table_init(&table, &nic.hash, NULL, NULL));
+	cr_expect_not(learn_table_init(&table, &nic.hash, &learn[0], &learn[1], &evidence));
+	cr_expect_not(learn_table_init(&table, &nic.hash, NULL, NULL, &evidence));
 }

@@ -5,6 +5,7 @@
 
 static struct arrival nic, published;
 static struct learner learner;
+static union learner_room room;
 static bool is_published;
 static uint64_t state = 1;
 static struct flow server;
@@ -31,8 +32,8 @@ static unsigned run(unsigned count, bool sprayed)
 
 			wrong += told >= 0 && told != cpu;
 		}
-		if (learner_observe(&learner, &flow, cpu, -1))
-			is_published = learner_arrival(&learner, &published);
+		if (learner_observe(&learner, &flow, cpu, -1, &room))
+			is_published = learner_arrival(&learner, &published, &room);
 	}
 	return wrong;
 }
@@ -148,12 +149,12 @@ Test(learner, publishes_what_is_confirmed)
 	other = server;
 	other.remote[0] ^= 0x80;
 	other.local_port = 40001;
-	learner_observe(&learner, &other, truth(&other), -1);
-	cr_expect(learner_arrival(&learner, &published));
+	learner_observe(&learner, &other, truth(&other), -1, &room);
+	cr_expect(learner_arrival(&learner, &published, &room));
 	cr_expect_eq(arrival_of(&published, &other).cpu, -1);
 	other.local_port = 40007;
-	cr_expect(learner_observe(&learner, &other, truth(&other), -1));
-	cr_expect(learner_arrival(&learner, &published));
+	cr_expect(learner_observe(&learner, &other, truth(&other), -1, &room));
+	cr_expect(learner_arrival(&learner, &published, &room));
 	cr_expect_eq(arrival_of(&published, &other).cpu, truth(&other));
 }
 
@@ -164,14 +165,14 @@ Test(learner, conclusions)
 {
 	nic_new(NULL, 4);
 	begin(NULL);
-	learner_conclude(&learner, &learned);
+	learner_conclude(&learner, &learned, &room);
 	cr_expect_eq(learned.way, LEARNER_NOTHING);
 	cr_expect_not(learned.known[FLOW_IPV4]);
 	cr_expect_not(learner_is_curious(&learner, FLOW_IPV4), "of what nobody has seen yet");
 	run(20, false);
 	cr_expect(learner_is_curious(&learner, FLOW_IPV4));
 	run(280, false);
-	learner_conclude(&learner, &learned);
+	learner_conclude(&learner, &learned, &room);
 	cr_expect_eq(learned.way, LEARNER_LINEAR);
 	cr_expect(learned.known[FLOW_IPV4]);
 	cr_expect_not(learned.known[FLOW_IPV6]);
@@ -199,14 +200,14 @@ Test(learner, a_server_that_only_accepts)
 			flow.local_port = 8080;
 			flow.remote[3] = (uint8_t)random_below(&state, 4);
 			flow.remote_port = (uint16_t)(1024 + random_below(&state, 64000));
-			learner_observe(&learner, &flow, truth(&flow), -1);
+			learner_observe(&learner, &flow, truth(&flow), -1, &room);
 			if (i % 50)
 				continue;
-			learner_conclude(&learner, &learned);
+			learner_conclude(&learner, &learned, &room);
 			for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++)
 				cr_assert(!CPU_ISSET(cpu, &learned.receiving) || cpu < cpus);
 		}
-		learner_conclude(&learner, &learned);
+		learner_conclude(&learner, &learned, &room);
 		cr_assert(learned.spread[family], "round %u", round);
 		cr_assert_not(learned.spread[!family]);
 		cr_assert_not(learned.known[family]);
@@ -226,10 +227,10 @@ Test(learner, a_rule_without_ports_is_not_believed)
 
 		flow.remote[3] = (uint8_t)random_below(&state, 4);
 		flow.remote_port = (uint16_t)random_below(&state, 65536);
-		learner_observe(&learner, &flow, flow.remote[3], -1);
+		learner_observe(&learner, &flow, flow.remote[3], -1, &room);
 	}
 	cr_expect_eq(learner.way, LEARNER_LINEAR);
-	learner_conclude(&learner, &learned);
+	learner_conclude(&learner, &learned, &room);
 	cr_expect_not(learned.known[FLOW_IPV4]);
 	cr_expect_not(learned.spread[FLOW_IPV4]);
 	cr_expect_eq(learned.refusal[FLOW_IPV4], LEARN_NOT_BY_PORTS);
@@ -249,9 +250,10 @@ Test(learner, two_kinds_of_flows_are_no_rule)
 		flow.remote[3] = (uint8_t)(200 * made + random_below(&state, 2));
 		flow.remote_port = made ? 9000 : (uint16_t)(1024 + random_below(&state, 60000));
 		flow.local_port = made ? (uint16_t)(32768 + random_below(&state, 28232)) : 8080;
-		learner_observe(&learner, &flow, made, made ? (int)random_below(&state, 2) : -1);
+		learner_observe(&learner, &flow, made, made ? (int)random_below(&state, 2) : -1,
+				&room);
 	}
-	learner_conclude(&learner, &learned);
+	learner_conclude(&learner, &learned, &room);
 	cr_expect_not(learned.known[FLOW_IPV4]);
 	cr_expect_not(learned.spread[FLOW_IPV4]);
 }
@@ -261,7 +263,7 @@ Test(learner, damage_is_seen)
 	nic_new(NULL, 4);
 	begin(NULL);
 	run(300, false);
-	learner_conclude(&learner, &learned);
+	learner_conclude(&learner, &learned, &room);
 	learner.family[0].next = LEARN_KEPT;
 	cr_expect_not(learner_is_sound(&learner));
 	learner.family[0].next = 0;

@@ -1,6 +1,7 @@
 /* What processes of an application write down together, and learn from. */
 #include "shim/learn/notebook_read.h"
 #include "shim/learn/study.h"
+#include "shim/process/self.h"
 #include "tests/unit/reference.h"
 #include <criterion/criterion.h>
 #include <sys/mman.h>
@@ -9,6 +10,7 @@
 
 #define NIC 7
 
+static union learner_room room;
 static struct arrival nic;
 static struct notebook *book;
 static struct page *page;
@@ -26,6 +28,7 @@ static void begin(void)
 {
 	uint8_t key[40];
 
+	cr_assert(self_start());
 	random_bytes(&state, key, 40);
 	arrival_fill(&nic, key, 40, 128, 4, 4);
 	server = random_flow(&state, AF_INET);
@@ -340,6 +343,6 @@ Test(notebook, anything_at_all_in_the_memory, .timeout = 60)
 		page_read(page, &learned);
 		for (unsigned d = 0; d < PAGE_DESKS; d++)
 			if (learner_is_sound(&page->desk[d].learner))
-				learner_conclude(&page->desk[d].learner, &learned);
+				learner_conclude(&page->desk[d].learner, &learned, &room);
 	}
 }
