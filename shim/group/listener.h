@@ -40,6 +40,9 @@ static inline void listener_asked(int number)
  * Under self_lock(). */
 int listener_enter(int fd, struct group *group, bool app_reuseport);
 
+/* SO_RCVTIMEO in milliseconds; -1 for ever, for which 0 stands there. */
+int listener_timeout(int fd);
+
 /* Looks at a descriptor that listens as if it had just arrived; under self_lock(). */
 int listener_adopt(int fd);
 /* What listener_close() does; under self_lock(). */
@@ -56,6 +59,9 @@ void listener_share(int fd, const struct sockaddr *address, socklen_t length);
 void listener_close(int fd);
 /* fd now is another number of the listener. */
 void listener_duplicated(int number, int fd);
+/* For good: all comes over the application's own sockets, as without the shim. Under self_lock().
+ */
+void listener_stand_aside(struct group *group, bool own_program, const char *why);
 /* The application ended its listening: shutdown(SHUT_RD), connect(AF_UNSPEC). */
 void listener_stopped(int number);
 

@@ -1,4 +1,5 @@
-/* Shared by the two halves of the watches: what is registered (watch.c), waiting (watch_wait.c). */
+/* Shared by the parts of the watches: what is registered (watch.c), what is done before a wait
+ * (watch_settle.c), waiting (watch_wait.c). */
 #pragma once
 #include "shim/group/registration.h"
 #include "shim/group/watch.h"
@@ -24,6 +25,7 @@ struct watch {
 };
 
 struct watch *watch_at(unsigned number);
+extern __thread int thread_watch; /* number + 1 of the one this thread last waited on; 0: none */
 
 /* The kernel announced a change of the machine. */
 void watch_has_news(struct watch *watch);
