@@ -132,7 +132,7 @@ void aim_hit(const struct port_choice *choice)
 	port_pick_got(outgoing_pick(), choice);
 }
 
-void aim_missed(const struct port_choice *choice)
+void aim_missed(struct port_choice *choice)
 {
 	port_pick_taken(outgoing_pick(), choice);
 }

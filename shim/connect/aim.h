@@ -23,4 +23,4 @@ enum aim aim_next(const struct way *way, const struct home *home, struct port_ch
 
 /* The choice turned out to be free; to be taken. */
 void aim_hit(const struct port_choice *choice);
-void aim_missed(const struct port_choice *choice);
+void aim_missed(struct port_choice *choice);

@@ -8,7 +8,10 @@
 /* Ports of the less lucky kind that are stepped over for one of the other. */
 #define SHUNNED_MAX 8
 #define LUCK_MAX    255
-#define OFFERED     2 /* kind of the ports offered again, beside even and odd */
+/* Ports found taken by one connect, after which its walk goes on elsewhere: the process before this
+ * one may have walked here in the same order, and left a run of them in TIME_WAIT. */
+#define MISSES_MAX 8
+#define OFFERED    2 /* kind of the ports offered again, beside even and odd */
 
 #define get(object)        atomic_load_explicit(&(object), memory_order_relaxed)
 #define put(object, value) atomic_store_explicit(&(object), value, memory_order_relaxed)
@@ -253,13 +256,20 @@ static bool walk(struct port_pick *pick, struct port_pick_map *map, const struct
 	return true;
 }
 
+static uint64_t random_of(struct port_pick *pick, uint64_t key)
+{
+	uint64_t words[2] = {atomic_fetch_add_explicit(&pick->fresh, 1, memory_order_relaxed), key};
+
+	return keyed_hash(pick->secret, words, 2);
+}
+
 /* The place of this destination among the cursors; begins a walk at a new place if it has none. */
 static _Atomic uint64_t *cursor_of(struct port_pick *pick, const struct port_set *set, uint64_t key)
 {
 	_Atomic uint64_t *way =
 		pick->cursor + key % (PORT_PICK_CURSORS / PORT_PICK_WAYS) * PORT_PICK_WAYS;
 	_Atomic uint64_t *victim = NULL;
-	uint64_t words[2], was = 0;
+	uint64_t was = 0;
 
 	for (unsigned i = 0; i < PORT_PICK_WAYS; i++) {
 		uint64_t value = get(way[i]);
@@ -269,9 +279,7 @@ static _Atomic uint64_t *cursor_of(struct port_pick *pick, const struct port_set
 		if (value == 0)
 			victim = &way[i];
 	}
-	words[0] = atomic_fetch_add_explicit(&pick->fresh, 1, memory_order_relaxed);
-	words[1] = key;
-	uint64_t random = keyed_hash(pick->secret, words, 2);
+	uint64_t random = random_of(pick, key);
 
 	if (!victim) {
 		victim = &way[random >> 32 & (PORT_PICK_WAYS - 1)];
@@ -308,6 +316,9 @@ static bool next(struct port_pick *pick, const struct port_set *set, const struc
 		uint64_t was = get(*cursor);
 		uint32_t step = (uint32_t)was < end ? (uint32_t)was : 0;
 
+		if (choice->misses >= MISSES_MAX)
+			step = (uint32_t)random_of(pick, choice->key) % end;
+
 		/* All are taken as far as is known. At least one of them is offered to each
 		 * connect, which costs a fraction of the kernel's own search and notices when ports
 		 * come free. */
@@ -342,7 +353,7 @@ static void luck_note(struct port_pick_map *map, const struct port_choice *choic
 	put(*luck, was_free ? was + (LUCK_MAX - was + 15) / 16 : was - (was + 15) / 16);
 }
 
-void port_pick_taken(struct port_pick *pick, const struct port_choice *choice)
+void port_pick_taken(struct port_pick *pick, struct port_choice *choice)
 {
 	struct port_pick_map *map = map_find(pick, choice->key);
 
@@ -350,6 +361,8 @@ void port_pick_taken(struct port_pick *pick, const struct port_choice *choice)
 		map = map_claim(pick, choice->key);
 	bit_set(map->taken, choice->step);
 	luck_note(map, choice, false);
+	if (!choice->again && choice->misses < MISSES_MAX)
+		choice->misses++;
 	if (choice->again) {
 		uint8_t interval = get(map->interval);
 

@@ -2,8 +2,9 @@
  *
  * Like algorithm 4 of RFC 6056: a destination starts where a secret says and walks its ports so
  * that each comes up once before any comes up again, which leaves a port as long as possible in
- * TIME_WAIT. Who sees the ports of one destination learns nothing about another's. What is keyed is
- * the destination with the wanted CPUs and the range, so threads with different homes walk apart.
+ * TIME_WAIT; where it meets several in a row that are taken it goes on at another place. Who sees
+ * the ports of one destination learns nothing about another's. What is keyed is the destination
+ * with the wanted CPUs and the range, so threads with different homes walk apart.
  *
  * Ports found taken are remembered, for the few destinations that have any, and offered again at a
  * rate that follows how often that turns out right. So in a nearly full range a pick skips 64 taken
@@ -50,6 +51,7 @@ struct port_choice {
 	uint16_t port;
 	bool again;     /* the port was taken when it was last tried */
 	uint8_t offers; /* of such ports to this connect */
+	uint8_t misses; /* of others that were taken */
 	uint32_t step;  /* of the walk that the key stands for */
 	uint64_t key;
 };
@@ -63,7 +65,7 @@ bool port_pick_next(struct port_pick *pick, const struct port_set *set, const st
 		    struct port_choice *choice);
 
 /* The choice turned out to be taken. */
-void port_pick_taken(struct port_pick *pick, const struct port_choice *choice);
+void port_pick_taken(struct port_pick *pick, struct port_choice *choice);
 
 /* The choice is none that anybody may have: remembered where taken ports are, and not offered
  * again.

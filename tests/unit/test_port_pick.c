@@ -145,6 +145,32 @@ static unsigned connect_model(unsigned tries, uint16_t *got)
 	return tries;
 }
 
+/* The one before walked here in the same order, and its ports are in TIME_WAIT. */
+Test(port_pick, a_run_of_taken_ports_is_left)
+{
+	uint8_t secret[16];
+
+	for (unsigned round = 0; round < 50; round++) {
+		setup(128, 2 + round % 3, round % 2 ? AF_INET : AF_INET6, 32768, 60999);
+		memset(busy, 0, sizeof(busy));
+		random_bytes(&state, secret, 16);
+		port_pick_init(&pick, secret);
+		for (unsigned i = 0; i < 1000; i++) {
+			struct port_choice choice = {0};
+
+			cr_assert(port_pick_next(&pick, &set, &flow, &choice));
+			busy[choice.port] = 1;
+		}
+		port_pick_init(&pick, secret);
+		for (unsigned i = 0; i < 100; i++) {
+			uint16_t got;
+
+			cr_assert_leq(connect_model(16, &got), 16);
+			cr_assert(got, "connect %u of round %u found no port", i, round);
+		}
+	}
+}
+
 static double tries_a_connect(unsigned connects, double *aligned)
 {
 	unsigned tries = 0, hits = 0;
@@ -405,7 +431,6 @@ Test(port_pick, barred_ports)
 Test(port_pick, taken_ports_are_skipped)
 {
 	static uint16_t list[65536];
-	struct port_choice choice = {0};
 	unsigned wrong = 0;
 
 	setup(128, 2, AF_INET, 40000, 40999);
@@ -415,6 +440,8 @@ Test(port_pick, taken_ports_are_skipped)
 	for (unsigned i = 0; i < n; i += 2)
 		busy[list[i]] = 1;
 	for (unsigned i = 0; i < 4 * n; i++) {
+		struct port_choice choice = {0};
+
 		cr_assert(port_pick_next(&pick, &set, &flow, &choice));
 		if (!busy[choice.port])
 			continue;
@@ -450,7 +477,6 @@ Test(port_pick, ports_that_came_free_are_found)
 {
 	static uint16_t list[65536];
 	static uint8_t seen[65536];
-	struct port_choice choice = {0};
 
 	setup(128, 2, AF_INET, 40000, 43999);
 	unsigned n = matching(list);
@@ -459,11 +485,15 @@ Test(port_pick, ports_that_came_free_are_found)
 	for (unsigned i = 0; i < n; i += 2)
 		busy[list[i]] = 1;
 	for (unsigned i = 0; i < 4 * n; i++) {
+		struct port_choice choice = {0};
+
 		cr_assert(port_pick_next(&pick, &set, &flow, &choice));
 		if (busy[choice.port])
 			port_pick_taken(&pick, &choice);
 	}
 	for (unsigned i = 0; i < 2 * n; i++) {
+		struct port_choice choice = {0};
+
 		cr_assert(port_pick_next(&pick, &set, &flow, &choice));
 		seen[choice.port] = 1;
 	}
