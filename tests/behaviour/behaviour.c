@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -89,6 +90,8 @@ static int netns(const char *path)
 	return ret;
 }
 
+bool clients_open_fast;
+
 static int socket_over_there(int family, bool there)
 {
 	char own[64];
@@ -104,6 +107,9 @@ static int socket_over_there(int family, bool there)
 		exit(99);
 	if (there)
 		syscall(SYS_close, home);
+	if (clients_open_fast)
+		syscall(SYS_setsockopt, fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &(int){1},
+			sizeof(int));
 	return fd;
 }
 

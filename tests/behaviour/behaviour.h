@@ -52,6 +52,8 @@ int tcp_listener(int flags);
 int tcp_bound(int flags);
 int port_of(int fd);
 
+/* Whether clients ask for TCP_FASTOPEN: connected once they write, then. */
+extern bool clients_open_fast;
 /* A connected client, made with raw system calls; or -1 with errno. */
 int client(enum way way, int port);
 int client6(enum way way, int port);

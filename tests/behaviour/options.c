@@ -1,5 +1,6 @@
 /* Options set on a listener, before and after listen(), hold for every connection it accepts. */
 #include "tests/behaviour/behaviour.h"
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -33,6 +34,7 @@ static const struct {
 	{IPPROTO_IP, IP_MTU_DISCOVER, 0, "IP_MTU_DISCOVER"},
 	{IPPROTO_IP, IP_FREEBIND, 1, "IP_FREEBIND"},
 	{IPPROTO_IP, IP_RECVTOS, 1, "IP_RECVTOS"},
+	{IPPROTO_IP, IP_TRANSPARENT, 1, "IP_TRANSPARENT"},
 };
 #define OPTIONS (sizeof(options) / sizeof(options[0]))
 
@@ -201,6 +203,52 @@ static void only_device(bool before)
 	close(listener);
 }
 
+/* Only where the clients are in a name space of their own, which this one then is, too. */
+static bool allow_fast_open(void)
+{
+	int fd = getenv("BEHAVIOUR_PEER") ? open("/proc/sys/net/ipv4/tcp_fastopen", O_WRONLY) : -1;
+
+	if (fd < 0)
+		return false;
+	CHECK(write(fd, "3", 1) == 1);
+	close(fd);
+	return true;
+}
+
+/* Cookies are of the listener's key, whoever gives them, and whoever is shown them: what came in
+ * the SYN is there already. */
+static void fast_open(bool before)
+{
+	static const uint8_t key[16] = {1, 2, 3};
+	int listener = tcp_bound(SOCK_NONBLOCK);
+
+	if (!allow_fast_open())
+		return;
+	if (!before)
+		NEED(!listen(listener, 64));
+	CHECK(!setsockopt(listener, IPPROTO_TCP, TCP_FASTOPEN_KEY, key, sizeof(key)));
+	CHECK(!set_int(listener, IPPROTO_TCP, TCP_FASTOPEN, 16));
+	if (before)
+		NEED(!listen(listener, 64));
+	clients_open_fast = true;
+	for (int i = 0; i < 6; i++) {
+		struct tcp_info info = {0};
+		socklen_t length = sizeof(info);
+		int one = connected(i % 2 ? CPU1 : CPU0, port_of(listener));
+		CHECK(write(one, "hello", 5) == 5);
+		CHECK(is_readable(listener, 2000));
+		int fd = accept(listener, NULL, NULL);
+		NEED(fd >= 0 && is_pair(one, fd));
+		CHECK(!getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length));
+		/* The first may have had the cookie of another key, or none. */
+		CHECK(!i || info.tcpi_options & TCPI_OPT_SYN_DATA);
+		close(fd);
+		gone(one);
+	}
+	clients_open_fast = false;
+	close(listener);
+}
+
 void behaviour(void)
 {
 	holds(true, true, "before listen()");
@@ -214,4 +262,6 @@ void behaviour(void)
 	deferred(false);
 	only_device(true);
 	only_device(false);
+	fast_open(true);
+	fast_open(false);
 }
