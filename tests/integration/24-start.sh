@@ -10,7 +10,7 @@ SOURCES=$(cd "$(dirname "$0")/../preload" && pwd)
 LIB=$BUILD/librssshim.so
 world_up clients=4
 world_conf >"$WORLD_DIR/policy.ini"
-for name in early stacked; do
+for name in early stacked lookup; do
 	"${CC:-cc}" -D_GNU_SOURCE -O2 -Wall -Wextra -shared -fPIC -o "$WORLD_DIR/$name.so" \
 		"$SOURCES/$name.c" -ldl || exit 1
 done
@@ -49,7 +49,13 @@ for order in "$WORLD_DIR/stacked.so:$LIB" "$LIB:$WORLD_DIR/stacked.so"; do
 	chmod 755 "$WORLD_DIR"
 	serves "a library that wraps accept4() too, $which the shim" "$order" \
 		"STACKED_COUNTS=$WORLD_DIR/counts"
+	is "$(awk '{ sum += $1 } END { print sum + 0 }' "$WORLD_DIR/counts")" 300 \
+		"a library that wraps accept4() too, $which the shim: every connection came through it"
 done
+lookup=$LIB:$WORLD_DIR/lookup.so
+like " $(env LOOKUP_SAYS=1 LD_PRELOAD="$lookup" /bin/true 2>&1 | tr '\n' ' ')" " close .*epoll_wait " \
+	"a library whose dlsym() calls wrappers: the shim is asked while it asks"
+serves "a library whose dlsym() calls wrappers" "$lookup"
 
 # Only the wrappers and the public interface are exported, and nothing else is needed.
 wrapped=$(tr '\n' ' ' <"$SOURCES/../../shim/calls/calls.def" |

@@ -1,5 +1,6 @@
-/* Another library that wraps accept4() and close() as the shim does, and counts into the file that
- * STACKED_COUNTS names. */
+/* Another library that wraps accept4() as the shim does, and counts into the file that
+ * STACKED_COUNTS names: at the start, as nginx has no such variable any more when its workers end.
+ */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,15 @@
 
 static int (*next_accept4)(int, struct sockaddr *, socklen_t *, int);
 static unsigned accepted;
+static char counts[256];
+
+__attribute__((constructor)) static void start(void)
+{
+	const char *path = getenv("STACKED_COUNTS");
+
+	if (path)
+		snprintf(counts, sizeof(counts), "%s", path);
+}
 
 int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
@@ -21,7 +31,7 @@ int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
 
 __attribute__((destructor)) static void report(void)
 {
-	FILE *out = fopen(getenv("STACKED_COUNTS"), "a");
+	FILE *out = fopen(counts, "a");
 
 	if (out && accepted)
 		fprintf(out, "%u\n", accepted);
