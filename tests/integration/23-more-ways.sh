@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # timeout: 200
-# More workers than queues, more queues than workers, and a group that is the application's own.
+# More workers than queues, more queues than workers, a group that is the application's own, and how
+# many sockets and descriptors the policy lets a listener have.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
 why=$(bench_lacks) && skip_all "$why"
@@ -90,5 +91,41 @@ is "$(cat "$WORLD_DIR/counts")" "0 200" "the application's own group: its own pr
 is "$(in_dut ss -Hltn "sport = :8080" | wc -l)" 2 "the application's own group: nobody joined it"
 conns_release
 stop_pid "$SPAWNED"
+
+# sockets VARIABLE=VALUE...: how many sockets listen beside each other for one listener. CPUs that
+# are listed have one each, whether they are here or not.
+sockets() {
+	spawn_dut serve taskset -c 0,1 "${SHIM[@]}" "$@" "$BUILD/serve" --port 8080 --cpus "0 1"
+	wait_port dut 8080
+	wait_ready 2 "$SPAWNED"
+	in_dut ss -Hltn "sport = :8080" | wc -l
+	stop_pid "$SPAWNED"
+	wait_free dut 8080
+}
+is "$(sockets)" 3 "a listener has a member for each CPU"
+is "$(sockets RSSSHIM_LISTEN_BUCKETS=0-3)" 5 "listen.buckets: for each that is listed"
+is "$(sockets RSSSHIM_LISTEN_BUCKETS=1)" 1 "listen.buckets: with one there is nothing to choose"
+is "$(sockets RSSSHIM_LISTEN_BUCKETS=0-3 RSSSHIM_LISTEN_MEMBERS=2)" 3 "listen.members bounds them"
+is "$(sockets RSSSHIM_LISTEN_PORTS="80 8081-8099")" 1 "listen.ports: others are left alone"
+is "$(sockets RSSSHIM_LISTEN_PORTS="80 8000-8099")" 3 "listen.ports: those that are listed are not"
+is "$(sockets RSSSHIM_LISTEN_STEER=no)" 1 "listen.steer = no: none is steered"
+is "$(sockets RSSSHIM_SHIM_ENABLED=observe)" 1 "shim.enabled = observe: nothing is touched"
+
+# descriptors LISTENERS COMMAND...: of a process that has so many, started by that command.
+descriptors() {
+	local count=$1
+	shift
+	in_dut taskset -c 0,1 "$@" python3 -c 'import os, socket, sys
+listeners = [socket.create_server(("", 9100 + i)) for i in range(int(sys.argv[1]))]
+print(len(os.listdir("/proc/self/fd")))' "$count"
+}
+# each COMMAND...: of ten listeners.
+each() { echo $(($(descriptors 11 "$@") - $(descriptors 1 "$@"))); }
+is "$(each)" 10 "without the shim a listener costs a descriptor"
+is "$(each "${SHIM[@]}")" $((10 * (1 + 2 + 2))) "with two members and two more, as README says"
+is "$(each "${SHIM[@]}" RSSSHIM_LISTEN_BUCKETS=0-3)" $((10 * (1 + 4 + 2))) "with four members likewise"
+is "$(each "$BUILD/refuse" cbpf incoming-cpu -- "${SHIM[@]}" RSSSHIM_SHIM_LOG=error)" \
+	$((10 * (1 + 2 * 2 + 2))) "where no group can be had, twice as many"
+between $(($(descriptors 1 "${SHIM[@]}") - $(descriptors 1) - 4)) 7 11 "and a process 7 to 11"
 
 done_testing
