@@ -9,8 +9,10 @@ why=$(bench_lacks) && skip_all "$why"
 
 # Usage: 25-listen-ways.sh [WORD]: only the ways with that word in their names.
 ONLY=${1:-}
+LIB=$(cd "$(dirname "$0")/../lib" && pwd)
 WANTED=${COUNT:-2000}
 COUNT=$WANTED
+CONCURRENCY=1
 SERVE_OPTIONS=()
 world_up clients=4
 world_conf >"$WORLD_DIR/policy.ini"
@@ -36,7 +38,8 @@ judge_family() {
 	shift 5
 	[ "$family" = 4 ] || to="[$DUT6]:8080" from=$CLIENT6
 	# shellcheck disable=SC2086
-	counts=$(conns_hold --to "$to" --from "$from" --count "$COUNT" --concurrency 1 $exchange)
+	counts=$(conns_hold --to "$to" --from "$from" --count "$COUNT" --concurrency "$CONCURRENCY" \
+		$exchange)
 	is "$(jq '[.ok, .failed]' -c <<<"$counts")" "[$COUNT,0]" "$way: all served"
 	is "$(observe --json --listen 8080 "$@" | jq .total)" "$COUNT" "$way: all seen from outside"
 	between "$(share "$@")" "$low" "$high" "$way: aligned between $low and $high in 1000"
@@ -51,6 +54,9 @@ nginx_way() { # NAME LISTEN-OPTIONS
 	nginx_down
 	nginx_up "${SHIM[@]}"
 	judge "$1" 1000 1000 "--request /" "$NGINX_PID"
+	CONCURRENCY=64
+	judge_family "$1, 64 at a time" 4 1000 1000 "--request /" "$NGINX_PID"
+	CONCURRENCY=1
 	nginx_down
 }
 
@@ -93,61 +99,92 @@ wait_gone() {
 	wait_free dut 8080
 }
 
-serve_way() { # NAME EXCHANGE-EXPECTED SERVE-OPTIONS...
+# judge_server NAME FAMILY LOW HIGH COMMAND...: that is, or starts, the small server.
+judge_server() {
+	local name=$1 family=$2 low=$3 high=$4
+	shift 4
+	: >"$WORLD_DIR/server.log"
+	spawn_dut server "$@"
+	wait_port dut 8080
+	wait_ready 2 "$SPAWNED"
+	judge_family "$name" "$family" "$low" "$high" --numbered "$SPAWNED"
+	kill "$SPAWNED"
+	wait_gone "$SPAWNED"
+}
+six() { [ "$1" = 4 ] || echo --ipv6; }
+
+serve_way() { # NAME SERVE-OPTIONS...
 	local name=$1 family
 	is_chosen "$name" || return
 	shift
 	for family in 4 6; do
-		spawn_dut "serve-$family" "${SHIM[@]}" "$BUILD/serve" --port 8080 --cpus "0 1" \
-			$([ "$family" = 6 ] && echo --ipv6) "$@"
-		local pid=$SPAWNED
-		wait_port dut 8080
-		wait_ready 2 "$pid"
-		judge_family "$name" "$family" 1000 1000 --numbered "$pid"
-		kill "$pid"
-		wait_gone "$pid"
+		judge_server "$name" $family 1000 1000 \
+			"${SHIM[@]}" "$BUILD/serve" --port 8080 --cpus "0 1" $(six $family) "$@"
 	done
 }
 
-# passed_way NAME ENVIRONMENT...: a listener that listened before the server, without the shim, began.
-passed_way() {
+# plain_way NAME SERVE-OPTIONS...: the same without the shim.
+plain_way() {
 	local name=$1 family
 	is_chosen "$name" || return
 	shift
+	for family in 4 6; do
+		judge_server "$name, plain" $family 350 650 \
+			"$BUILD/serve" --port 8080 --cpus "0 1" $(six $family) "$@"
+	done
+}
+
+# passed_way NAME HOW ENVIRONMENT...: a listener that listened before the server, without the shim,
+# began, and has it from --passed 3 or --received 3.
+passed_way() {
+	local name=$1 how=$2 family
+	is_chosen "$name" || return
+	shift 2
 	# Another user must be able to read what it runs.
 	cp --remove-destination "$BUILD/serve" "$BUILD/librssshim.so" "$WORLD_DIR"
 	chmod 755 "$WORLD_DIR"
+	local pass=("$@" python3 "$LIB/pass_listener.py")
+	local serve=("$WORLD_DIR/serve" --port 8080 --cpus "0 1" "--$how" 3 "${SERVE_OPTIONS[@]}")
 	for family in 4 6; do
-		spawn_dut "passed-$family" "$@" python3 "$(dirname "$0")/../lib/pass_listener.py" "$family" 8080 \
-			"${SHIM[@]}" "LD_PRELOAD=$WORLD_DIR/librssshim.so" "$WORLD_DIR/serve" \
-			--port 8080 --cpus "0 1" --passed 3 \
-			"${SERVE_OPTIONS[@]}"
-		local pid=$SPAWNED
-		wait_port dut 8080
-		wait_ready 2 "$pid"
-		judge_family "$name" "$family" 1000 1000 --numbered "$pid"
-		kill "$pid"
-		wait_gone "$pid"
+		# Plain once a way the listener comes, not once a way to wait for it.
+		[ ${#SERVE_OPTIONS[@]} -gt 0 ] ||
+			judge_server "$name, plain" $family 350 650 "${pass[@]}" $family 8080 "${serve[@]}"
+		judge_server "$name" $family 1000 1000 "${pass[@]}" $family 8080 \
+			"${SHIM[@]}" "LD_PRELOAD=$WORLD_DIR/librssshim.so" "${serve[@]}"
 	done
 }
 
+# other_user_way NAME: of a listener that belongs to another user.
+other_user_way() {
+	is_chosen "$1" || return
+	passed_way "$1" passed env PASS_AS_USER=65534
+	between "$(grep -c "a listener belongs to user 0, .* common queue and are handed over" "$WORLD_DIR/server.log")" \
+		1 2 "$1: the log says so, once a process"
+}
+
 # Independent instances, each pinned to its CPU, on one address.
+instances() { # NAME FAMILY LOW HIGH COMMAND...
+	local name=$1 family=$2 low=$3 high=$4 cpu pid pids=()
+	shift 4
+	for cpu in 0 1; do
+		spawn_dut instance "$@" --port 8080 --cpus $cpu $(six "$family")
+		pids+=("$SPAWNED")
+		wait_port dut 8080
+		wait_ready 1 "$SPAWNED"
+	done
+	judge_family "$name" "$family" "$low" "$high" --numbered "${pids[@]}"
+	kill "${pids[@]}"
+	for pid in "${pids[@]}"; do wait_gone "$pid"; done
+}
 share_way() {
-	local family cpu pids
+	local family
 	is_chosen "independent instances" || return
 	(echo "[listen]"; echo "share = yes"; cat "$WORLD_DIR/policy.ini") >"$WORLD_DIR/share.ini"
 	for family in 4 6; do
-		pids=()
-		for cpu in 0 1; do
-			spawn_dut "share-$family-$cpu" "${SHIM[@]}" "RSSSHIM_CONF=$WORLD_DIR/share.ini" \
-				"$BUILD/serve" --port 8080 --cpus $cpu $([ "$family" = 6 ] && echo --ipv6)
-			pids+=("$SPAWNED")
-			wait_port dut 8080
-			wait_ready 1 "$SPAWNED"
-		done
-		judge_family "independent instances that share" "$family" 1000 1000 --numbered "${pids[@]}"
-		kill "${pids[@]}"
-		for pid in "${pids[@]}"; do wait_gone "$pid"; done
+		# Without the shim they have to bring SO_REUSEPORT themselves.
+		instances "independent instances, plain" $family 350 650 "$BUILD/serve" --own
+		instances "independent instances that share" $family 1000 1000 \
+			"${SHIM[@]}" "RSSSHIM_CONF=$WORLD_DIR/share.ini" "$BUILD/serve"
 	done
 }
 
@@ -165,17 +202,19 @@ serve_way "processes with poll()" --wait poll
 COUNT=$((COUNT < 900 ? COUNT : 900))
 serve_way "processes with select()" --wait select
 COUNT=$WANTED
+plain_way "processes with a listener each" --own
 serve_way "processes with a listener each" --own
-passed_way "a listener left open over exec" env
-passed_way "socket activation" env PASS_LISTEN_FDS=1
+passed_way "a listener left open over exec" passed env
+passed_way "socket activation" passed env PASS_LISTEN_FDS=1
+passed_way "a listener that comes in a message" received env PASS_BY_MESSAGE=1
 share_way
 
 # The kernel groups sockets of one user only: hand-over in place of members.
 for wait in epoll edge accept poll; do
 	SERVE_OPTIONS=(--wait $wait)
-	passed_way "a listener of another user, processes with $wait" env PASS_AS_USER=65534
+	other_user_way "a listener of another user, processes with $wait"
 done
 SERVE_OPTIONS=(--threads)
-passed_way "a listener of another user, threads" env PASS_AS_USER=65534
+other_user_way "a listener of another user, threads"
 
 done_testing

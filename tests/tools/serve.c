@@ -28,6 +28,7 @@ static struct {
 	bool threads;
 	bool own_sockets; /* a listener a worker, with SO_REUSEPORT */
 	int passed;       /* a listener that was passed, or -1 */
+	int received;     /* a Unix socket by which one comes, or -1 */
 	int port, family;
 	int workers, cpu[WORKERS_MAX];
 	bool blocks;     /* the listener, although it is waited for by epoll */
@@ -35,7 +36,7 @@ static struct {
 	bool disarm;     /* which it then leaves in its instance, without events */
 	int doze;        /* seconds to sleep once it listens, before the workers start */
 	int end_after;   /* .. and its thread ends, with what it has */
-} opt = {.wait = "epoll", .passed = -1, .family = AF_INET};
+} opt = {.wait = "epoll", .passed = -1, .received = -1, .family = AF_INET};
 
 static int listener[WORKERS_MAX];
 
@@ -66,6 +67,27 @@ static int make_listener(void)
 		die("bind");
 	if (listen(fd, 1024))
 		die("listen");
+	return fd;
+}
+
+static int receive_listener(int from)
+{
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control;
+	char byte;
+	struct iovec data = {.iov_base = &byte, .iov_len = 1};
+	struct msghdr message = {.msg_iov = &data,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
+				 .msg_controllen = sizeof(control)};
+	int fd;
+
+	if (recvmsg(from, &message, 0) != 1 || message.msg_controllen < CMSG_LEN(sizeof(fd)))
+		die("recvmsg");
+	memcpy(&fd, CMSG_DATA(&control.header), sizeof(fd));
+	close(from);
 	return fd;
 }
 
@@ -273,6 +295,7 @@ static void parse(int argc, char **argv)
 		{"threads", no_argument, NULL, 't'},
 		{"own", no_argument, NULL, 'o'},
 		{"passed", required_argument, NULL, 'f'},
+		{"received", required_argument, NULL, 'r'},
 		{"port", required_argument, NULL, 'p'},
 		{"ipv6", no_argument, NULL, '6'},
 		{"cpus", required_argument, NULL, 'c'},
@@ -298,6 +321,9 @@ static void parse(int argc, char **argv)
 			break;
 		case 'f':
 			opt.passed = atoi(optarg);
+			break;
+		case 'r':
+			opt.received = atoi(optarg);
 			break;
 		case 'p':
 			opt.port = atoi(optarg);
@@ -331,9 +357,10 @@ static void parse(int argc, char **argv)
 		}
 	}
 	if (!opt.port || !opt.workers) {
-		fprintf(stderr, "serve --port N --cpus LIST [--wait epoll|edge|oneshot|poll|select|"
-				"accept] [--threads] [--own] [--passed FD] [--ipv6] [--blocking] "
-				"[--leave-after N [--disarm]] [--end-after N] [--doze N]\n");
+		fprintf(stderr,
+			"serve --port N --cpus LIST [--wait epoll|edge|oneshot|poll|select|"
+			"accept] [--threads] [--own] [--passed FD | --received FD] [--ipv6] "
+			"[--blocking] [--leave-after N [--disarm]] [--end-after N] [--doze N]\n");
 		exit(2);
 	}
 }
@@ -342,6 +369,8 @@ int main(int argc, char **argv)
 {
 	parse(argc, argv);
 	signal(SIGPIPE, SIG_IGN);
+	if (opt.received >= 0)
+		opt.passed = receive_listener(opt.received);
 	for (int i = 0; i < (opt.own_sockets ? opt.workers : 1); i++)
 		listener[i] = opt.passed >= 0 ? opt.passed : make_listener();
 	sleep((unsigned)opt.doze);
