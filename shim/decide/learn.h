@@ -18,11 +18,9 @@
  * and then some milliseconds. */
 #pragma once
 #include "shim/decide/arrival.h"
-#include "shim/decide/tuple.h"
+#include "shim/decide/learn_space.h"
 
-#define LEARN_CPUS_MAX 128
-#define LEARN_KEPT     512
-#define LEARN_PARTS    3
+#define LEARN_KEPT 512
 
 enum learn_state {
 	LEARN_WATCHING, /* what is predicted is right, but much may be unknown */
@@ -38,30 +36,6 @@ enum learn_refusal {
 	LEARN_NOT_BY_FLOW,    /* one flow was seen on different CPUs */
 	LEARN_TOO_MANY_CPUS,
 	LEARN_NOT_BY_PORTS /* by addresses alone, or by who sends: see learner.h */
-};
-
-enum learn_verdict {
-	LEARN_TAUGHT,      /* the observation was news */
-	LEARN_CONFIRMED,   /* it was what would have been predicted */
-	LEARN_CONTRADICTED /* it was not */
-};
-
-/* What has been understood. */
-struct learn_space {
-	struct tuple origin; /* the first flow; all others count by their difference to it */
-	struct tuple_span span;
-	/* A vector that a single observation gave is a guess until others confirm it, by the bit it
-	 * leads. Vectors rest on guesses, their own and those that went into them; where two meet
-	 * in one flow, what they share cancels. */
-	struct tuple guesses;
-	struct tuple part[LEARN_PARTS]; /* guesses that had a part in 1, 2.. right predictions */
-	struct tuple rests[TUPLE_BITS]; /* of the vector that is led by that bit */
-	struct tuple place_rests[LEARN_CPUS_MAX];
-	uint16_t cpus;
-	bool complete; /* the CPUs fill the space that is left: nothing more to come */
-	int16_t cpu[LEARN_CPUS_MAX];
-	bool confirmed[LEARN_CPUS_MAX];
-	struct tuple place[LEARN_CPUS_MAX]; /* what is left of any flow that arrives there */
 };
 
 struct learn_seen {

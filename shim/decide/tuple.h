@@ -53,6 +53,11 @@ static inline void tuple_flip(struct tuple *t, unsigned bit)
 /* The lowest bit that is set; TUPLE_BITS or more if none is. */
 unsigned tuple_lowest(const struct tuple *t);
 
+static inline bool tuple_is_none(const struct tuple *t)
+{
+	return tuple_lowest(t) >= TUPLE_BITS;
+}
+
 /* Takes the leading bits out of `vector`, and notes them in `used` (may be NULL). */
 void tuple_reduce(const struct tuple_span *span, struct tuple *vector, struct tuple *used);
 
