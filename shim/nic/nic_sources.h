@@ -22,3 +22,8 @@ struct nic_sources {
  * scan by them needs no `work`. */
 void nic_sources_open(struct nic_sources *sources, struct nic_work *work, bool detail);
 void nic_sources_close(struct nic_sources *sources);
+
+/* The same directories, each without a way up: for an application that is about to change its root
+ * directory. The numbers stay. Needs the right to mount, as has who may chroot() as a rule; else
+ * they stay as they are. */
+void nic_sources_confine(const struct nic_sources *sources);

@@ -87,3 +87,11 @@ const struct nic_sources *runtime_sources(void)
 {
 	return discovered ? &sources : NULL;
 }
+
+void runtime_confine(void)
+{
+	if (!discovered || self_is_borrowed() || !own_fd_holds(sources.proc) ||
+	    !own_fd_holds(sources.sys))
+		return;
+	nic_sources_confine(&sources);
+}

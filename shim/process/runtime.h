@@ -44,3 +44,6 @@ const struct cpu_topology *runtime_topology(void);
 /* Its netlink sockets are shared with the processes forked from here: for use under self_lock() by
  * the one that opened them. */
 const struct nic_sources *runtime_sources(void);
+
+/* The application is about to change its root directory: what we have open must be no way out. */
+void runtime_confine(void);

@@ -97,13 +97,13 @@ Test(nic_scan, deterministic_without_malloc)
 
 Test(nic_scan, descriptors_are_closed_again)
 {
+	/* The lowest free number; what is above it may be in use. */
 	int before = open("/dev/null", O_RDONLY);
-	int after;
 
-	scan(&set);
-	after = open("/dev/null", O_RDONLY);
-	cr_expect_eq(after, before + 1);
 	close(before);
+	scan(&set);
+	int after = open("/dev/null", O_RDONLY);
+	cr_expect_eq(after, before);
 	close(after);
 }
 
