@@ -274,19 +274,24 @@ static bool take_over(const struct nic_set *next, uint32_t findings)
 }
 
 /* The kernel may keep us waiting. Returns whether anything changed. */
-static bool scan(uint64_t now_ms, bool elected)
+static bool scan(bool elected)
 {
 	uint32_t findings = common->findings;
 	struct nic_set *next = next_set();
 
-	/* Who changes many routes must not make us look at the NICs each time. */
-	if (machine.stale)
-		machine.again_ms = now_ms + LOOK_MS;
+	bool stale = machine.stale;
+
 	machine.stale = false;
 	self_pause();
 	int found = nic_scan(next, runtime_policy(), &machine.sources);
 	self_resume();
 	machine.scanned_ms = clock_ms();
+	/* Who changes many routes must not make us look at the NICs each time. */
+	if (stale)
+		machine.again_ms = machine.scanned_ms + LOOK_MS;
+	/* Whoever waits for news was at it here, and is not late. */
+	if (due_ms < machine.scanned_ms)
+		due_ms = machine.scanned_ms;
 	if (elected)
 		common->scan_ms = machine.scanned_ms + LOOK_MS;
 	if (found < 0) {
@@ -355,7 +360,7 @@ static bool follow_kernel(uint64_t now_ms)
 		bool elected = is_elected(now_ms);
 
 		if (elected || is_scan_called_for(now_ms))
-			changed |= scan(now_ms, elected);
+			changed |= scan(elected);
 		end_asking();
 	}
 	return changed;
