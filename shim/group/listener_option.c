@@ -62,8 +62,8 @@ void listener_option_set(int number, int fd, int level, int name, const void *va
 
 void listener_option_read(int number, int level, int name, void *value, const socklen_t *length)
 {
-	if (level == SOL_SOCKET && name == SO_REUSEPORT && *length >= sizeof(int)) {
+	if (level == SOL_SOCKET && name == SO_REUSEPORT) {
 		int on = listener_at(number)->app_reuseport;
-		memcpy(value, &on, sizeof(on));
+		memcpy(value, &on, *length < sizeof(on) ? *length : sizeof(on));
 	}
 }
