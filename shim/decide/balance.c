@@ -1,7 +1,7 @@
 #include "shim/decide/balance.h"
 
 /* 400 connections a second: below, a worker is not busy by accepting. */
-#define BUSY 100
+#define BUSY 40
 /* More than come while a worker that is not busy wakes up. */
 #define LONG 4
 

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define BALANCE_WINDOW_MS 250
+#define BALANCE_WINDOW_MS 100
 /* At most so many at a time, so that others have a share and locality its chance again. */
 #define BALANCE_BATCH 8
 

@@ -103,7 +103,7 @@ serve_up 1 --wait epoll
 refused=
 churn "hand-over to one worker of two" 4
 rate=$(jq .ok <<<"$COUNTS")
-between "$(stolen)" $((rate / 200)) "$rate" "hand-over to one worker of two: the idle one has a part"
+between "$(stolen)" 20 "$rate" "hand-over to one worker of two: the idle one has a part"
 serve_down
 
 # Against nginx without the shim, whose workers take from one queue whatever is there. Without
@@ -116,7 +116,7 @@ for shape in "${UNEVEN_SHAPES[@]:1}"; do
 	[ -z "$UNEVEN_STUCK" ] || seconds=2
 	without() { uneven_load plain $seconds; }
 	with() { uneven_load shim $seconds; }
-	paired 5 without with
+	paired 7 without with
 	between "$(column '$3 / $1')" 0.8 100 "$shape: as many requests as without the shim ($(spread '$3 / $1'))"
 	# One in a hundred is in the hands of the stuck worker, or is not: either way by a hair.
 	if [ "$UNEVEN_STUCK" ]; then
