@@ -63,6 +63,8 @@ wrapped=$(tr '\n' ' ' <"$SOURCES/../../shim/calls/calls.def" |
 is "$(nm -D --defined-only "$LIB" | awk '$2 ~ /[TDBVW]/ { print $3 }' | grep -vxF "$wrapped" |
 	grep -vE '^(execv|execvp|execl|execlp|execle|rssshim_.*)$')" "" \
 	"nothing is exported but wrappers and the public interface"
+is "$(comm -23 <(grep -vx name <<<"$wrapped" | sort -u) <(nm -D --defined-only "$LIB" | awk '{ print $3 }' | sort))" "" \
+	"and every wrapper is"
 is "$(readelf -d "$LIB" | grep -c NEEDED)" 1 "no library is needed but libc"
 
 done_testing
