@@ -39,15 +39,16 @@ static void settle(struct watch *watch, struct registration *reg, const cpu_set_
 	group_follow_nics(group);
 	registration_settle(reg, watch->epfd, group, &home, now);
 	/* Who does not want connections at present leaves looking for them to the others. */
-	if (registration_is_armed(reg))
+	if (registration_is_armed(reg)) {
 		reg->draining = registration_look(reg, group, now);
+		/* A suspect is looked at again sooner. */
+		if (group->ledger->look_ms < watch->next_ms)
+			watch->next_ms = group->ledger->look_ms;
+	}
 	if (passed_by)
 		slots_clear(&reg->draining);
 	if (!slots_empty(&reg->draining))
 		watch->draining = 1;
-	/* A suspect is looked at again sooner. */
-	if (group->ledger->look_ms < watch->next_ms)
-		watch->next_ms = group->ledger->look_ms;
 	group_publish_if_changed(group);
 }
 

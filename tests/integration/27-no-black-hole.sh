@@ -33,6 +33,19 @@ worker_on() { # CPU: the worker pinned there
 	done
 }
 
+# cpu_ms PID...: CPU time so far.
+cpu_ms() { awk '{ s += $1 } END { print int(s / 1000000) }' $(printf '/proc/%s/schedstat ' "$@"); }
+
+# rests NAME: for a second the workers do next to nothing.
+rests() {
+	local before
+	# shellcheck disable=SC2046
+	before=$(cpu_ms $(pgrep -P "$SERVE"))
+	sleep 1
+	# shellcheck disable=SC2046
+	between $(($(cpu_ms $(pgrep -P "$SERVE")) - before)) 0 100 "$1"
+}
+
 # served_in_time NAME: 100 connections at once, over both CPUs, all answered, the last within 1.2 s
 # (a second, and what opening them takes on a busy machine).
 served_in_time() {
@@ -75,12 +88,15 @@ for way in "--wait epoll" "--wait edge" "--wait epoll --disarm" "--wait edge --d
 	serve_down
 done
 
+serve_up "1" --leave-after 1 --wait epoll --disarm
+in_client "$BUILD/conns" --to "$DUT4:8080" --from "$CLIENT4" --count 1 --numbered >/dev/null
+sleep 0.6 # when it would look at its siblings again
+rests "a single one that stopped watching rests"
+serve_down
+
 serve_up "1"
 served_in_time "fewer workers than queues"
 serve_down
-
-# cpu_ms PID...: CPU time so far.
-cpu_ms() { awk '{ s += $1 } END { print int(s / 1000000) }' $(printf '/proc/%s/schedstat ' "$@"); }
 
 # Workers that nobody pinned serve beside one that is pinned, and for it when it is gone.
 for wait in accept poll epoll; do
@@ -97,11 +113,7 @@ done
 serve_up "0 1 any any" --wait accept
 counts=$(in_client "$BUILD/conns" --to "$DUT4:8080" --from "$CLIENT4" --churn 3 --concurrency 16 --numbered)
 between "$(jq .failed <<<"$counts")" 0 0 "accept, mixed, under load: nothing fails of $(jq .ok <<<"$counts")"
-# shellcheck disable=SC2046
-before=$(cpu_ms $(pgrep -P "$SERVE"))
-sleep 1
-# shellcheck disable=SC2046
-between $(($(cpu_ms $(pgrep -P "$SERVE")) - before)) 0 100 "accept, mixed: four workers rest afterwards"
+rests "accept, mixed: four workers rest afterwards"
 serve_down
 
 # One worker has polled for two listeners, and now blocks in accept() on the first of them.
