@@ -33,6 +33,7 @@ like "$output" "no such machine" "the reason of a skip is shown"
 run_one <<<'is 1 1 one; is 2 3 two; done_testing'
 is "$last / $status" "1 passed, 1 failed, 0 skipped / 1" "a failure"
 like "$output" "# wanted: 3" "is shown in full"
+like "$(tail -4 <<<"$output")" "^integration/10-it.sh: not ok 2 - two" "and told again at the end"
 
 run_one <<<'is 1 1 one; exit 0'
 is "$last / $status" "1 passed, 1 failed, 0 skipped / 1" "ending without a plan is a failure, status 0 or not"
@@ -56,6 +57,16 @@ is "$last / $status" "0 passed, 0 failed, 1 skipped / 0" "a script that cannot r
 
 run_one other <<<'is 1 2 one; done_testing'
 is "$last / $status" "0 passed, 0 failed, 0 skipped / 0" "a word selects by name"
+
+export TEST_TRIES=2
+run_one <<END
+is "\$([ -e $scratch/tried ]; echo \$?)" 0 one; is 2 2 two; touch $scratch/tried; done_testing
+END
+is "$last / $status" "2 passed, 0 failed, 0 skipped / 0" "a second try counts where it is allowed"
+like "$(tail -5 <<<"$output")" "second try of integration/10-it.sh: not ok 1 - one" "it is told, and why"
+run_one <<<'is 1 2 one; is 2 2 two; done_testing'
+is "$last / $status" "1 passed, 1 failed, 0 skipped / 1" "what fails twice has failed"
+unset TEST_TRIES
 
 rm -f "$scratch"/tests/integration/*
 touch "$scratch/tests/unit/test_absent.c"
