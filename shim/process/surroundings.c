@@ -15,7 +15,7 @@ static size_t bytes_used;
 static char *kept[SURROUNDINGS_KEPT_MAX];
 static int kept_count;
 static const char *inherited;
-static const char *preload; /* value of LD_PRELOAD */
+static const char *preload; /* what LD_PRELOAD calls this library */
 static char own_path[PATH_MAX];
 static const char *library;
 static dev_t library_device;
@@ -26,26 +26,55 @@ static bool starts_with(const char *text, const char *start)
 	return !strncmp(text, start, strlen(start));
 }
 
-static char *keep_text(const char *text)
+static char *keep_joined(const char *start, const char *text, size_t length)
 {
-	size_t size = strlen(text) + 1;
+	size_t before = strlen(start);
 
-	if (size > KEPT_BYTES - bytes_used)
+	if (before + length >= KEPT_BYTES - bytes_used)
 		return NULL;
-	char *copy = memcpy(bytes + bytes_used, text, size);
-	bytes_used += size;
+	char *copy = memcpy(bytes + bytes_used, start, before);
+	memcpy(copy + before, text, length);
+	copy[before + length] = '\0';
+	bytes_used += before + length + 1;
 	return copy;
 }
 
-static void keep_variable(const char *entry)
+static char *keep_text(const char *text)
 {
-	char *copy = kept_count < SURROUNDINGS_KEPT_MAX ? keep_text(entry) : NULL;
+	return keep_joined("", text, strlen(text));
+}
 
-	if (!copy)
-		return;
-	if (starts_with(copy, PRELOAD))
-		preload = copy + strlen(PRELOAD);
-	kept[kept_count++] = copy;
+/* entry: NULL where there was no room. */
+static void keep_variable(char *entry)
+{
+	if (entry && kept_count < SURROUNDINGS_KEPT_MAX)
+		kept[kept_count++] = entry;
+}
+
+static bool is_named(const char *path, size_t length, const char *name)
+{
+	size_t wanted = strlen(name);
+
+	return length >= wanted && !memcmp(path + length - wanted, name, wanted) &&
+	       (length == wanted || path[length - wanted - 1] == '/');
+}
+
+/* This library alone: whether others that were preloaded beside it come back is the application's
+ * to say. */
+static void keep_preload(const char *value)
+{
+	const char *slash = library ? strrchr(library, '/') : NULL;
+	const char *name = slash ? slash + 1 : "librssshim.so";
+	size_t length;
+
+	for (; *(value += strspn(value, " :")); value += length) {
+		length = strcspn(value, " :");
+		if (preload || !is_named(value, length, name))
+			continue;
+		char *entry = keep_joined(PRELOAD, value, length);
+		keep_variable(entry);
+		preload = entry ? entry + strlen(PRELOAD) : NULL;
+	}
 }
 
 /* As the loader would, by its rights. */
@@ -78,8 +107,10 @@ void surroundings_start(char **environment, const char *path)
 			inherited = copy ? copy + strlen(INHERIT) : NULL;
 			continue;
 		}
-		if (starts_with(*from, PRELOAD) || starts_with(*from, "RSSSHIM_"))
-			keep_variable(*from);
+		if (starts_with(*from, PRELOAD))
+			keep_preload(*from + strlen(PRELOAD));
+		else if (starts_with(*from, "RSSSHIM_"))
+			keep_variable(keep_text(*from));
 		*to++ = *from;
 	}
 	if (to)

@@ -83,6 +83,23 @@ Test(surroundings, restored)
 	cr_expect_not(has(out, "PATH=/bin"), "what is not ours it may have taken out on purpose");
 }
 
+Test(surroundings, other_libraries_are_not_brought_back)
+{
+	static const char *many[] = {"LD_PRELOAD=/opt/a.so /opt/notlibrssshim.so:"
+				     "/opt/x/librssshim.so::/opt/b.so",
+				     NULL};
+	char *others[] = {"LD_PRELOAD=/opt/a.so", NULL};
+	char *out[10];
+
+	start_with(many);
+	cr_assert_eq(surroundings_copy(NULL, true, out, 10), 1);
+	cr_expect_str_eq(out[0], "LD_PRELOAD=/opt/x/librssshim.so");
+	cr_expect(surroundings_preloads(out));
+	cr_expect(surroundings_preloads((char *const *)many));
+	cr_expect_eq(surroundings_copy(others, true, out, 10), 1, "what it sets itself stays");
+	cr_expect_str_eq(out[0], others[0]);
+}
+
 Test(surroundings, room)
 {
 	char *rebuilt[] = {"A=1", "B=2", NULL};
