@@ -57,7 +57,8 @@ static void open_sources(struct rssshim *rss)
 	int *fds[DESCRIPTORS];
 
 	nic_sources_open(&rss->sources, &rss->work, true);
-	route_watch_open(&rss->news);
+	route_watch_open(&rss->news,
+			 (struct nl_buffer){rss->work.answer, sizeof(rss->work.answer)});
 	descriptors(rss, fds);
 	for (unsigned i = 0; i < DESCRIPTORS; i++) {
 		*fds[i] = own_fd(*fds[i]);

@@ -13,10 +13,9 @@
 #include <stddef.h>
 #include <unistd.h>
 
-/* Entries of an environment or arguments that are copied, on the stack: this may be a vfork child,
- * where nothing may be allocated. Few take little of it: that of a thread may be small. */
-#define ENTRIES_MAX 2048
-#define ENTRIES_FEW 256
+/* What is copied of an environment or arguments is on the stack, as in libc: this may be a vfork
+ * child, where nothing may be allocated. */
+#define ENTRIES_MAX 2048 /* of an environment; a longer one goes as it is */
 
 /* An exec to come: which function, and what it gets. */
 struct request {
@@ -26,67 +25,59 @@ struct request {
 	char *const *envp;
 };
 
-/* environment: of `room` entries and one more. */
-static int execute_carrying(const struct request *request, char **environment, int room)
+static int count_entries(char *const *entries)
+{
+	int count = 0;
+
+	while (entries && count < ENTRIES_MAX && entries[count])
+		count++;
+	return count;
+}
+
+/* What goes along is worth it: how many entries the environment then takes; 0: nothing does. */
+static int entries_to_carry(const struct request *request, bool restore)
+{
+	/* Nothing goes along where the next program would not know what it is. */
+	if (!runtime_on() || !(restore || surroundings_preloads(request->envp)) ||
+	    !surroundings_has_library() || !program_preloads(request->path))
+		return 0;
+	return count_entries(request->envp) + surroundings_kept() + 2;
+}
+
+static int execute_carrying(const struct request *request)
 {
 	char inherit[CARRY_TEXT_MAX];
-	char *const *envp = request->envp;
 	int before = errno, count = -1;
 
 	late_port_settle_all();
 	bool same = runtime_on() && request->path && surroundings_is_own_program(request->path);
 	bool restore = same && carry_leaves_listener();
-
-	/* Nothing goes along where the next program would not know what it is. */
-	if (runtime_on() && (restore || surroundings_preloads(envp)) &&
-	    surroundings_has_library() && program_preloads(request->path))
-		count = surroundings_copy(envp, restore, environment, room);
+	int room = entries_to_carry(request, restore);
+	char **environment = __builtin_alloca((size_t)room * sizeof(*environment));
+	if (room)
+		count = surroundings_copy(request->envp, restore, environment, room - 1);
 	if (count < 0 || !surroundings_preloads(environment)) {
 		errno = before;
-		return request->real(request->path, request->argv, envp);
+		return request->real(request->path, request->argv, request->envp);
 	}
-	envp = environment;
 	struct carried carried = carry_out(same);
 	if (carry_text(carried, inherit)) {
 		environment[count++] = inherit;
 		environment[count] = NULL;
 	}
 	errno = before;
-	int ret = request->real(request->path, request->argv, envp);
+	int ret = request->real(request->path, request->argv, environment);
 	before = errno;
 	carry_undo(carried);
 	errno = before;
 	return ret;
 }
 
-static __attribute__((noinline)) int execute_with_many(const struct request *request)
-{
-	char *environment[ENTRIES_MAX + 1];
-
-	return execute_carrying(request, environment, ENTRIES_MAX);
-}
-
-static int execute_with_few(const struct request *request)
-{
-	char *environment[ENTRIES_FEW + 1];
-
-	return execute_carrying(request, environment, ENTRIES_FEW);
-}
-
-/* Half of the room is for what is restored, and carried along. */
-static bool has_few(char *const *entries)
-{
-	for (int i = 0; entries && i < ENTRIES_FEW / 2; i++)
-		if (!entries[i])
-			return true;
-	return !entries;
-}
-
 /* The next program does not inherit our pinning. */
 static int execute(const struct request *request)
 {
 	int cpu = pinning_lift();
-	int ret = has_few(request->envp) ? execute_with_few(request) : execute_with_many(request);
+	int ret = execute_carrying(request);
 
 	pinning_restore(cpu);
 	return ret;
@@ -121,23 +112,23 @@ struct arguments {
 
 typedef int (*execute_fn)(const char *file, char *const *argv, char *const *envp);
 
-static int count_arguments(struct arguments *arguments)
+static size_t count_arguments(struct arguments *arguments)
 {
-	int count = 0;
+	size_t count = 0;
 	va_list more;
 
 	va_copy(more, arguments->more);
-	for (const char *next = arguments->first; next && count <= ENTRIES_MAX;
-	     next = va_arg(more, const char *))
+	for (const char *next = arguments->first; next; next = va_arg(more, const char *))
 		count++;
 	va_end(more);
 	return count;
 }
 
-static int execute_list(const char *file, struct arguments *arguments, execute_fn execute_vector,
-			char **argv)
+static int execute_arguments(const char *file, struct arguments *arguments,
+			     execute_fn execute_vector)
 {
-	int count = 0;
+	char **argv = __builtin_alloca((count_arguments(arguments) + 1) * sizeof(*argv));
+	size_t count = 0;
 
 	for (const char *next = arguments->first; next;
 	     next = va_arg(arguments->more, const char *))
@@ -146,35 +137,6 @@ static int execute_list(const char *file, struct arguments *arguments, execute_f
 	return execute_vector(file, argv,
 			      arguments->has_environment ? va_arg(arguments->more, char *const *)
 							 : environ);
-}
-
-static __attribute__((noinline)) int
-execute_long_list(const char *file, struct arguments *arguments, execute_fn execute_vector)
-{
-	char *argv[ENTRIES_MAX + 1];
-
-	return execute_list(file, arguments, execute_vector, argv);
-}
-
-static int execute_short_list(const char *file, struct arguments *arguments,
-			      execute_fn execute_vector)
-{
-	char *argv[ENTRIES_FEW + 1];
-
-	return execute_list(file, arguments, execute_vector, argv);
-}
-
-static int execute_arguments(const char *file, struct arguments *arguments,
-			     execute_fn execute_vector)
-{
-	int count = count_arguments(arguments);
-
-	if (count > ENTRIES_MAX) {
-		errno = E2BIG;
-		return -1;
-	}
-	return count > ENTRIES_FEW ? execute_long_list(file, arguments, execute_vector)
-				   : execute_short_list(file, arguments, execute_vector);
 }
 
 EXPORTED int execl(const char *path, const char *first, ...)

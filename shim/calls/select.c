@@ -17,9 +17,6 @@
 #define OUT_EVENTS   (POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR)
 #define OTHER_EVENTS POLLPRI
 
-/* Sets up to that number take little of the stack: that of a thread may be small. */
-#define FEW 128
-
 struct sets {
 	fd_set *in, *out, *other;
 };
@@ -87,29 +84,30 @@ static int from_poll(const struct pollfd *fds, nfds_t count, const struct sets *
 	return total;
 }
 
-static int select_as_poll(struct pollfd *fds, int count, const struct sets *sets, int timeout_ms,
-			  const sigset_t *mask)
+/* Members of any of the sets, at least. */
+static size_t count_members(int count, const struct sets *sets)
 {
+	size_t members = 0;
+
+	for (int word = 0; word * NFDBITS < count; word++) {
+		fd_mask any = sets->in->fds_bits[word];
+		if (sets->out)
+			any |= sets->out->fds_bits[word];
+		if (sets->other)
+			any |= sets->other->fds_bits[word];
+		members += (size_t)__builtin_popcountl((unsigned long)any);
+	}
+	return members;
+}
+
+/* On the stack, which may be small: no more of it than the sets have members. */
+static int select_as_poll(int count, const struct sets *sets, int timeout_ms, const sigset_t *mask)
+{
+	struct pollfd *fds = __builtin_alloca(count_members(count, sets) * sizeof(*fds));
 	nfds_t used = to_poll(fds, count, sets);
 	int ret = stand_in_poll(fds, used, timeout_ms, (const uint64_t *)mask, call_poll);
 
 	return ret < 0 ? ret : from_poll(fds, used, sets);
-}
-
-static __attribute__((noinline)) int select_many(int count, const struct sets *sets, int timeout_ms,
-						 const sigset_t *mask)
-{
-	struct pollfd fds[FD_SETSIZE];
-
-	return select_as_poll(fds, count, sets, timeout_ms, mask);
-}
-
-static int select_any(int count, const struct sets *sets, int timeout_ms, const sigset_t *mask)
-{
-	struct pollfd fds[FEW];
-
-	return count > FEW ? select_many(count, sets, timeout_ms, mask)
-			   : select_as_poll(fds, count, sets, timeout_ms, mask);
 }
 
 /* What select() makes of its time, which may have more than a second of microseconds. */
@@ -150,7 +148,7 @@ EXPORTED int select(int count, fd_set *in, fd_set *out, fd_set *other, struct ti
 	if (!has_listener(count, &sets) || (timeout && time_is_bad(&time)))
 		return real_select(count, in, out, other, timeout);
 	clock_gettime(CLOCK_MONOTONIC, &start);
-	int ret = select_any(count, &sets, time_to_ms(timeout ? &time : NULL), NULL);
+	int ret = select_as_poll(count, &sets, time_to_ms(timeout ? &time : NULL), NULL);
 	if (ret == STAND_IN_NOT_NEEDED)
 		return real_select(count, in, out, other, timeout);
 	if (timeout)
@@ -165,7 +163,7 @@ EXPORTED int pselect(int count, fd_set *in, fd_set *out, fd_set *other,
 
 	if (!has_listener(count, &sets) || time_is_bad(timeout))
 		return real_pselect(count, in, out, other, timeout, mask);
-	int ret = select_any(count, &sets, time_to_ms(timeout), mask);
+	int ret = select_as_poll(count, &sets, time_to_ms(timeout), mask);
 	return ret == STAND_IN_NOT_NEEDED ? real_pselect(count, in, out, other, timeout, mask)
 					  : ret;
 }

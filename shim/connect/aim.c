@@ -5,6 +5,9 @@
 #include <stdatomic.h>
 #include <string.h>
 
+/* Of the uplinks, those a thread used last: what it keeps is taken from its stack. */
+#define TARGETS 2
+
 /* Reserved ports that are stepped over in one connect, without a system call. */
 #define RESERVED_MAX 256
 
@@ -12,10 +15,11 @@ static __thread struct {
 	const char *volatile inside; /* the frame that is making a choice; NULL: none is */
 	uint32_t generation, home_version;
 	bool homeless; /* on every uplink */
+	unsigned next; /* target to be made anew */
 	struct {
-		bool made;
+		const struct uplink *of; /* NULL: of none */
 		struct port_target target;
-	} target[UPLINKS_MAX];
+	} target[TARGETS];
 	struct port_set set;
 	const struct uplink *set_of; /* what it was asked about last; NULL: start over */
 } mine;
@@ -32,8 +36,8 @@ static void refresh(const struct uplinks *uplinks, const struct home *home)
 	/* The set refers to what was filled in place of an older generation. */
 	memset(&mine.set, 0, sizeof(mine.set));
 	mine.set_of = NULL;
-	for (unsigned i = 0; i < UPLINKS_MAX; i++)
-		mine.target[i].made = false;
+	for (unsigned i = 0; i < TARGETS; i++)
+		mine.target[i].of = NULL;
 	mine.homeless = true;
 	for (unsigned i = 0; i < uplinks->count; i++)
 		if (uplinks->uplink[i].learns ||
@@ -50,12 +54,12 @@ bool aim_is_homeless(const struct uplinks *uplinks, const struct home *home)
 
 static const struct port_target *target_on(const struct way *way, const struct home *home)
 {
-	unsigned number = (unsigned)(way->uplink - way->uplinks->uplink);
-
-	if (!mine.target[number].made) {
-		port_target_init(&mine.target[number].target, &way->uplink->ports, &home->cpus);
-		mine.target[number].made = true;
-	}
+	for (unsigned i = 0; i < TARGETS; i++)
+		if (mine.target[i].of == way->uplink)
+			return &mine.target[i].target;
+	unsigned number = mine.next++ % TARGETS;
+	port_target_init(&mine.target[number].target, &way->uplink->ports, &home->cpus);
+	mine.target[number].of = way->uplink;
 	return &mine.target[number].target;
 }
 

@@ -44,11 +44,12 @@ static void restore_reuseport(const struct group *group, const struct listener *
 
 static void replace(struct group *group, int fd)
 {
-	int old[LISTENERS_MAX], count = 0;
+	uint16_t old[LISTENERS_MAX];
+	int count = 0;
 
 	for (int i = 0; i < LISTENERS_MAX; i++)
 		if (listener_at(i)->in_use && listener_group(i) == group)
-			old[count++] = i;
+			old[count++] = (uint16_t)i;
 	for (int i = 0; i < count; i++)
 		watch_strip(old[i]);
 	group_drop(group);

@@ -20,7 +20,7 @@
 /* The array of poll() is copied: to the stack, or where it is longer to memory that the thread
  * keeps.
  */
-#define POLL_MAX 128
+#define POLL_MAX 64
 /* A claim to accept() is some system calls long. Who holds one for longer than this was killed, or
  * sleeps in there: to sleep beside it is better than to wait for it. */
 #define CLAIM_MS 100

@@ -132,7 +132,7 @@ int conntrack_translated(int proc, uint8_t family, const struct conntrack_tuple 
 {
 	struct search search = {.found = false};
 	struct nl_request request;
-	uint8_t buffer[4096];
+	uint8_t buffer[1536]; /* one entry is some 700 bytes */
 
 	/* To ask would load what answers, and with it the tracking. */
 	if (sys(SYS_faccessat, proc, TRACKING_MARK, F_OK) < 0)

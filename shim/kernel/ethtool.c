@@ -8,9 +8,8 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#define PRIVATE_FLAGS_MAX 32   /* what ETHTOOL_GPFLAGS can return */
-#define TABLE_READ_MAX    1024 /* drivers that know this old question only have small ones */
-#define RULES_READ_MAX    256  /* more than this is taken as "they touch TCP" */
+#define PRIVATE_FLAGS_MAX 32  /* what ETHTOOL_GPFLAGS can return */
+#define RULES_READ_MAX    256 /* more than this is taken as "they touch TCP" */
 
 static int ask(int fd, const char *dev, void *question)
 {
@@ -98,29 +97,31 @@ int ethtool_rss(int fd, const char *dev, void *answer, size_t size, size_t *len)
 		uint8_t bytes[sizeof(type) + (room)]; \
 	}
 
-int ethtool_table(int fd, const char *dev, uint16_t *queue, uint32_t max, uint32_t *entries)
+int ethtool_table(int fd, const char *dev, void *answer, size_t size, uint16_t *queue, uint32_t max,
+		  uint32_t *entries)
 {
-	ANSWER(struct ethtool_rxfh_indir, TABLE_READ_MAX * sizeof(uint32_t))
-	answer = {.head.cmd = ETHTOOL_GRXFHINDIR};
-	int error = ask(fd, dev, &answer); /* size 0: asks for the size */
+	struct ethtool_rxfh_indir head = {.cmd = ETHTOOL_GRXFHINDIR};
+	int error = ask(fd, dev, &head); /* size 0: asks for the size */
 
 	*entries = 0;
 	if (error)
 		return error;
-	if (answer.head.size > TABLE_READ_MAX || answer.head.size > max)
+	if (head.size > (size - sizeof(head)) / sizeof(uint32_t) || head.size > max)
 		return -EMSGSIZE;
-	error = ask(fd, dev, &answer);
+	memset(answer, 0, size);
+	memcpy(answer, &head, sizeof(head));
+	error = ask(fd, dev, answer);
 	if (error)
 		return error;
-	for (uint32_t i = 0; i < answer.head.size; i++) {
+	for (uint32_t i = 0; i < head.size; i++) {
 		uint32_t ring;
 
-		memcpy(&ring, answer.bytes + sizeof(answer.head) + i * sizeof(ring), sizeof(ring));
+		memcpy(&ring, (uint8_t *)answer + sizeof(head) + i * sizeof(ring), sizeof(ring));
 		if (ring > UINT16_MAX)
 			return -EBADMSG;
 		queue[i] = (uint16_t)ring;
 	}
-	*entries = answer.head.size;
+	*entries = head.size;
 	return 0;
 }
 

@@ -22,8 +22,10 @@ int ethtool_rings(int fd, const char *dev, uint32_t *rings);
  * rss_parse_ioctl(); *len is what is there. -EMSGSIZE: larger than `size`. */
 int ethtool_rss(int fd, const char *dev, void *answer, size_t size, size_t *len);
 
-/* ETHTOOL_GRXFHINDIR, for drivers that have a table but do not know GRSSH. */
-int ethtool_table(int fd, const char *dev, uint16_t *queue, uint32_t max, uint32_t *entries);
+/* ETHTOOL_GRXFHINDIR, for drivers that have a table but do not know GRSSH. `answer`: room for the
+ * time of the call. */
+int ethtool_table(int fd, const char *dev, void *answer, size_t size, uint16_t *queue, uint32_t max,
+		  uint32_t *entries);
 
 /* RXH_* bits of a flow type such as TCP_V4_FLOW. */
 int ethtool_hash_fields(int fd, const char *dev, uint32_t flow_type, uint64_t *bits);

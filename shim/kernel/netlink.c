@@ -246,18 +246,17 @@ static void family_answer(void *context, uint16_t type, const uint8_t *payload, 
 	}
 }
 
-int nl_family(int fd, const char *name, const char *group_name, uint32_t *group)
+int nl_family(int fd, struct nl_buffer buffer, const char *name, const char *group_name,
+	      uint32_t *group)
 {
 	struct genlmsghdr header = {.cmd = CTRL_CMD_GETFAMILY, .version = 1};
 	struct family_search search = {.group_name = group_name, .family = -ENOENT};
 	struct nl_request request;
-	uint8_t answer[4096]; /* lists every operation; the kernel makes it in a page */
 	int error;
 
 	nl_request_init(&request, GENL_ID_CTRL, 0, &header, sizeof(header));
 	nl_request_add(&request, CTRL_ATTR_FAMILY_NAME, name, strlen(name) + 1);
-	error = nl_exchange(fd, &request, (struct nl_buffer){answer, sizeof(answer)}, family_answer,
-			    &search);
+	error = nl_exchange(fd, &request, buffer, family_answer, &search);
 	if (group)
 		*group = search.group;
 	return error ? error : search.family;

@@ -55,8 +55,8 @@ typedef void (*nl_message_fn)(void *context, uint16_t type, const uint8_t *paylo
 bool nl_walk(const uint8_t *data, size_t len, uint32_t sequence, nl_message_fn message,
 	     void *context, int *error);
 
-/* The caller's, on its stack: the kernel cuts a dump into pieces that fit it, but no single
- * message: -EMSGSIZE. */
+/* The caller's: the kernel cuts a dump into pieces that fit it, but no single message:
+ * -EMSGSIZE. */
 struct nl_buffer {
 	uint8_t *data;
 	size_t size;
@@ -71,5 +71,8 @@ int nl_exchange(int fd, struct nl_request *request, struct nl_buffer buffer, nl_
 int nl_open(int protocol, uint32_t groups, bool nonblocking);
 
 /* A generic netlink family: its number, or -errno; and the number of one of its multicast groups
- * in *group (0: no such group) when `group_name` is not NULL. */
-int nl_family(int fd, const char *name, const char *group_name, uint32_t *group);
+ * in *group (0: no such group) when `group_name` is not NULL. The answer lists every operation, and
+ * needs a buffer of NL_FAMILY_MAX: the kernel makes it in a page. */
+#define NL_FAMILY_MAX 4096
+int nl_family(int fd, struct nl_buffer buffer, const char *name, const char *group_name,
+	      uint32_t *group);

@@ -78,7 +78,7 @@ int procfs_open(int dir, const struct path *path)
 
 int procfs_feed(int dir, const char *path, procfs_feed_fn feed, void *context)
 {
-	char chunk[2048]; /* on the stack of an application's thread */
+	char chunk[1024]; /* on the stack of an application's thread */
 	long got;
 	long fd;
 
@@ -106,35 +106,71 @@ int procfs_number(int dir, const struct path *path, long *value)
 	return number_parse(text, (size_t)got, value) ? 0 : -EBADMSG;
 }
 
-/* A list of every second of 1024 CPUs is 2.5 KB long. */
-#define CPU_TEXT_MAX 3072
+/* Gone by in pieces that end at a comma: a list of every second of 1024 CPUs is 2.5 KB long. */
+struct cpu_list {
+	cpu_set_t *cpus;
+	size_t len;
+	bool bad;
+	char text[256];
+};
 
-typedef bool (*cpu_parse_fn)(const char *text, size_t len, cpu_set_t *cpus);
-
-static int read_cpus(int dir, const struct path *path, cpu_parse_fn parse, cpu_set_t *cpus)
+static void take_piece(struct cpu_list *list, size_t len)
 {
-	char text[CPU_TEXT_MAX];
+	cpu_set_t piece;
+
+	list->bad |= !cpu_list_parse(list->text, len, &piece);
+	CPU_OR(list->cpus, list->cpus, &piece);
+}
+
+static void feed_list(void *context, const char *text, size_t len)
+{
+	struct cpu_list *list = context;
+
+	for (size_t i = 0; i < len && !list->bad; i++) {
+		/* So that the rest of it has room. */
+		if (text[i] == ',' && list->len > sizeof(list->text) / 2) {
+			take_piece(list, list->len);
+			list->len = 0;
+		} else if (list->len < sizeof(list->text)) {
+			list->text[list->len++] = text[i];
+		} else {
+			list->bad = true;
+		}
+	}
+}
+
+int procfs_cpu_list(int dir, const struct path *path, cpu_set_t *cpus)
+{
+	struct cpu_list list = {.cpus = cpus};
+
+	CPU_ZERO(cpus);
+	int error = procfs_feed(dir, path->text, feed_list, &list);
+	if (error < 0)
+		return error;
+	take_piece(&list, list.len);
+	if (!list.bad)
+		return 0;
+	CPU_ZERO(cpus);
+	return -EBADMSG;
+}
+
+int procfs_cpu_mask(int dir, const struct path *path, cpu_set_t *cpus)
+{
+	char text[CPU_SETSIZE / 32 * 9 * 4 +
+		  1]; /* a word and a comma of 9 characters for 32 CPUs */
 	int got = procfs_read_at(dir, path, text, sizeof(text));
 
 	CPU_ZERO(cpus);
 	if (got < 0)
 		return got;
-	return parse(text, (size_t)got, cpus) ? 0 : -EBADMSG;
-}
-
-int procfs_cpu_list(int dir, const struct path *path, cpu_set_t *cpus)
-{
-	return read_cpus(dir, path, cpu_list_parse, cpus);
-}
-
-int procfs_cpu_mask(int dir, const struct path *path, cpu_set_t *cpus)
-{
-	return read_cpus(dir, path, cpu_mask_parse, cpus);
+	if (got == (int)sizeof(text) - 1)
+		return -EMSGSIZE;
+	return cpu_mask_parse(text, (size_t)got, cpus) ? 0 : -EBADMSG;
 }
 
 int procfs_list(int dir, const struct path *path, procfs_entry_fn entry, void *context)
 {
-	_Alignas(struct dirent64) char buffer[2048];
+	_Alignas(struct dirent64) char buffer[1024];
 	bool more = true;
 	long got;
 	long fd;

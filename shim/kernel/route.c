@@ -129,11 +129,11 @@ bool route_error_lasts(int error)
 	}
 }
 
-static int open_watch_of_ethtool(void)
+static int open_watch_of_ethtool(struct nl_buffer buffer)
 {
 	uint32_t group = 0;
 	int fd = nl_open(NETLINK_GENERIC, 0, true);
-	long error = nl_family(fd, ETHTOOL_GENL_NAME, ETHTOOL_MCGRP_MONITOR_NAME, &group);
+	long error = nl_family(fd, buffer, ETHTOOL_GENL_NAME, ETHTOOL_MCGRP_MONITOR_NAME, &group);
 
 	if (error >= 0)
 		error = group ? sys(SYS_setsockopt, fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group,
@@ -146,7 +146,7 @@ static int open_watch_of_ethtool(void)
 	return (int)error;
 }
 
-int route_watch_open(struct route_watch *watch)
+int route_watch_open(struct route_watch *watch, struct nl_buffer buffer)
 {
 	watch->route = nl_open(NETLINK_ROUTE,
 			       RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE |
@@ -159,7 +159,7 @@ int route_watch_open(struct route_watch *watch)
 		sys(SYS_setsockopt, watch->route, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &rules,
 		    sizeof(rules));
 	}
-	watch->ethtool = open_watch_of_ethtool();
+	watch->ethtool = open_watch_of_ethtool(buffer);
 	return watch->route >= 0 || watch->ethtool >= 0 ? 0 : watch->route;
 }
 

@@ -3,6 +3,7 @@
  * Asked over rtnetlink where that is allowed, else by connecting a UDP socket, which sends nothing
  * but makes the kernel look up the route and choose the source address. */
 #pragma once
+#include "shim/kernel/netlink.h"
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -56,8 +57,9 @@ struct route_watch {
 	int ethtool; /* NETLINK_GENERIC in ethtool's monitor group, non-blocking; or -errno */
 };
 
-/* Returns 0 if at least one of them works, else -errno of the first. */
-int route_watch_open(struct route_watch *watch);
+/* Returns 0 if at least one of them works, else -errno of the first. buffer: of NL_FAMILY_MAX, for
+ * the time of the call. */
+int route_watch_open(struct route_watch *watch, struct nl_buffer buffer);
 void route_watch_close(struct route_watch *watch);
 
 /* Drains what a descriptor of a watch holds, without blocking. True if anything changed since the

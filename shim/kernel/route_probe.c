@@ -2,6 +2,7 @@
  * choose a source address, and sends nothing. The interface is then that of the address. */
 #include "shim/kernel/procfs.h"
 #include "shim/kernel/route.h"
+#include "shim/kernel/scratch.h"
 #include "shim/kernel/sys.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -9,8 +10,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-
-#define INTERFACES_MAX 128 /* addresses SIOCGIFCONF is asked for */
 
 /* Linux 5.0; older headers do not have it. */
 #define SO_BINDTOIFINDEX_OPTION 62
@@ -51,14 +50,9 @@ static bool is_local_address(uint8_t family, const uint8_t bytes[16], uint32_t s
 	return local;
 }
 
-static uint32_t interface_of_ipv4(int fd, const uint8_t bytes[16])
+static uint32_t find_ipv4(int fd, const uint8_t bytes[16], struct ifreq *list, int count)
 {
-	struct ifreq list[INTERFACES_MAX];
-	struct ifconf all = {.ifc_len = sizeof(list), .ifc_req = list};
-
-	if (sys(SYS_ioctl, fd, SIOCGIFCONF, &all) < 0)
-		return 0;
-	for (int i = 0; i < all.ifc_len / (int)sizeof(list[0]); i++) {
+	for (int i = 0; i < count; i++) {
 		struct sockaddr_in found;
 
 		memcpy(&found, &list[i].ifr_addr, sizeof(found));
@@ -69,6 +63,23 @@ static uint32_t interface_of_ipv4(int fd, const uint8_t bytes[16])
 		return (uint32_t)list[i].ifr_ifindex;
 	}
 	return 0;
+}
+
+static uint32_t interface_of_ipv4(int fd, const uint8_t bytes[16])
+{
+	struct ifconf all = {.ifc_req = NULL}; /* asks for the size */
+	uint32_t found = 0;
+
+	if (sys(SYS_ioctl, fd, SIOCGIFCONF, &all) < 0 || all.ifc_len <= 0)
+		return 0;
+	size_t size = (size_t)all.ifc_len;
+	all.ifc_req = scratch_take(size);
+	if (!all.ifc_req)
+		return 0;
+	if (sys(SYS_ioctl, fd, SIOCGIFCONF, &all) == 0)
+		found = find_ipv4(fd, bytes, all.ifc_req, all.ifc_len / (int)sizeof(struct ifreq));
+	scratch_return(all.ifc_req, size);
+	return found;
 }
 
 static int hex_value(char c)

@@ -1,4 +1,5 @@
 #include "shim/kernel/socket_clone.h"
+#include "shim/kernel/scratch.h"
 #include "shim/kernel/sys.h"
 #include <errno.h>
 #include <linux/filter.h>
@@ -133,9 +134,6 @@ static const struct {
 	{IPPROTO_TCP, TCP_DELACK_MAX_US},
 };
 
-/* The kernel's limit on a classic socket filter. */
-#define FILTER_MAX 512
-
 #define OPTIONS (sizeof(options) / sizeof(options[0]))
 _Static_assert(OPTIONS <= 8 * sizeof(((struct socket_difference *)0)->options), "a bit each");
 
@@ -172,17 +170,21 @@ static int copy_buffer(int from, int to, int name, int force_name)
 
 static int copy_filter(int from, int to)
 {
-	struct sock_filter filter[FILTER_MAX];
-	socklen_t length = FILTER_MAX; /* counted in instructions, not bytes */
-	int count = socket_get(from, SOL_SOCKET, SO_GET_FILTER, filter, &length);
+	socklen_t length = 0; /* counted in instructions, not bytes; 0 asks how many there are */
+	int ret = socket_get(from, SOL_SOCKET, SO_GET_FILTER, NULL, &length);
 
 	/* An eBPF filter cannot be read back: EACCES, and no clone. */
-	if (count < 0)
-		return count;
-	if (!length)
-		return 0;
-	struct sock_fprog program = {.len = (unsigned short)length, .filter = filter};
-	return socket_set(to, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+	if (ret < 0 || !length)
+		return ret;
+	size_t size = length * sizeof(struct sock_filter);
+	struct sock_fprog program = {.len = (unsigned short)length, .filter = scratch_take(size)};
+	if (!program.filter)
+		return -ENOMEM;
+	ret = socket_get(from, SOL_SOCKET, SO_GET_FILTER, program.filter, &length);
+	if (!ret)
+		ret = socket_set(to, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+	scratch_return(program.filter, size);
+	return ret;
 }
 
 /* Headers that go into every packet of a connection: of any length, and nobody's habit. */

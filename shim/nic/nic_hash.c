@@ -128,8 +128,8 @@ static void read_hash(struct nic_view *view, const struct nic_sources *sources)
 		note_hash(view, ORIGIN_NETLINK, 0);
 	}
 	if (!arrival->table.size &&
-	    !ethtool_table(sources->ioctl, view->name, arrival->table.queue, RSS_TABLE_MAX,
-			   &arrival->table.size) &&
+	    !ethtool_table(sources->ioctl, view->name, work->answer, sizeof(work->answer),
+			   arrival->table.queue, RSS_TABLE_MAX, &arrival->table.size) &&
 	    arrival->table.size)
 		nic_known(view, VALUE_TABLE, ORIGIN_IOCTL);
 }

@@ -1,6 +1,7 @@
 #include "shim/nic/nic_sources.h"
 #include "shim/kernel/netlink.h"
 #include "shim/kernel/sys.h"
+#include "shim/nic/nic_work.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -28,8 +29,13 @@ void nic_sources_open(struct nic_sources *sources, struct nic_work *work, bool d
 	sources->ioctl = open_ioctl();
 	sources->route = nl_open(NETLINK_ROUTE, 0, false);
 	sources->generic = nl_open(NETLINK_GENERIC, 0, false);
-	sources->ethtool_family = nl_family(sources->generic, "ethtool", NULL, NULL);
-	sources->netdev_family = nl_family(sources->generic, "netdev", NULL, NULL);
+	sources->ethtool_family = sources->netdev_family = -ENOENT;
+	if (work) {
+		struct nl_buffer buffer = {work->answer, sizeof(work->answer)};
+		sources->ethtool_family =
+			nl_family(sources->generic, buffer, "ethtool", NULL, NULL);
+		sources->netdev_family = nl_family(sources->generic, buffer, "netdev", NULL, NULL);
+	}
 	sources->detail = detail;
 	sources->work = work;
 }

@@ -19,7 +19,7 @@ struct nic_sources {
 };
 
 /* Opens all members close-on-exec; a caller may move the descriptors to other numbers. Who does not
- * scan by them needs no `work`. */
+ * scan by them needs no `work`, and is told of no families. */
 void nic_sources_open(struct nic_sources *sources, struct nic_work *work, bool detail);
 void nic_sources_close(struct nic_sources *sources);
 

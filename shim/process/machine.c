@@ -108,11 +108,14 @@ static void reopen_if_lost(struct nic_sources *sources)
 	sys(SYS_close, fresh.generic);
 }
 
+/* Nobody scans meanwhile. */
 static void open_netlink(void)
 {
+	struct nic_work *work = machine.sources.work;
+
 	machine.sources.route = nl_open(NETLINK_ROUTE, 0, false);
 	machine.sources.generic = nl_open(NETLINK_GENERIC, 0, false);
-	route_watch_open(&machine.news);
+	route_watch_open(&machine.news, (struct nl_buffer){work->answer, sizeof(work->answer)});
 	keep(&machine.sources.route);
 	keep(&machine.sources.generic);
 	keep(&machine.news.route);

@@ -14,6 +14,7 @@
 #define SEGMENTS_MAX  64
 #define SCRIPT_LINE   256
 #define PATH_WHEN_NOT "/bin:/usr/bin" /* glibc's, where the variable is not there */
+#define PATH_PART_MAX 1024 /* on the stack of whoever calls exec; longer ones are not looked at */
 
 #if defined(__x86_64__)
 #define OUR_MACHINE EM_X86_64
@@ -37,7 +38,7 @@ static int open_file(const char *path)
 static int open_in_path(const char *file)
 {
 	const char *search = getenv("PATH");
-	char path[PATH_MAX];
+	char path[PATH_PART_MAX];
 	int fd = -ENOENT;
 
 	for (search = search ? search : PATH_WHEN_NOT; fd < 0; search++) {

@@ -160,6 +160,11 @@ bool surroundings_has_library(void)
 	       status.st_ino == library_inode;
 }
 
+int surroundings_kept(void)
+{
+	return kept_count;
+}
+
 int surroundings_copy(char *const *environment, bool restore, char **out, int room)
 {
 	int count = 0;

@@ -21,6 +21,9 @@ bool surroundings_preloads(char *const *environment);
  * be outside of the root directory by now. */
 bool surroundings_has_library(void);
 
+/* How many variables are kept. */
+int surroundings_kept(void);
+
 /* Copies the pointers of environment to out, of at most room entries, and adds what is kept and
  * missing there if that is wanted. Returns the number of entries without the final NULL, -1 where
  * room is too small. */

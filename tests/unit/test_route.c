@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 static struct bytes bytes;
+static uint8_t room[NL_FAMILY_MAX];
 
 static void route_message(uint8_t family, uint8_t type, uint32_t interface)
 {
@@ -200,7 +201,7 @@ Test(route, changes_are_noticed)
 	bool links = false;
 
 	own_namespace();
-	cr_assert_eq(route_watch_open(&watch), 0);
+	cr_assert_eq(route_watch_open(&watch, (struct nl_buffer){room, sizeof(room)}), 0);
 	cr_expect_not(route_changed(watch.route, NULL));
 	add_address("lo", "127.0.0.1");
 	cr_expect(route_changed(watch.route, NULL)); /* of the link, too: that went up */
@@ -225,7 +226,7 @@ Test(route, overflow_is_a_change)
 	int fd;
 
 	own_namespace();
-	cr_assert_eq(route_watch_open(&watch), 0);
+	cr_assert_eq(route_watch_open(&watch, (struct nl_buffer){room, sizeof(room)}), 0);
 	setsockopt(watch.route, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
 	for (int i = 0; i < 200; i++) {
 		char address[16];
