@@ -88,7 +88,7 @@ static struct slot_set home_of(const struct ledger_watch *watch)
 	return home;
 }
 
-struct ledger_claim ledger_claim(struct ledger *ledger, int pid, int tid)
+struct ledger_claim ledger_claim(struct ledger *ledger, struct ledger_thread thread)
 {
 	for (int i = 0; i < LEDGER_WATCHES_MAX; i++) {
 		struct ledger_watch *watch = &ledger->watch[i];
@@ -97,8 +97,9 @@ struct ledger_claim ledger_claim(struct ledger *ledger, int pid, int tid)
 		if (!atomic_compare_exchange_strong(&watch->state, &free, LEDGER_WATCH_CLAIMED))
 			continue;
 		uint32_t claim = atomic_fetch_add(&watch->claim, 1) + 1;
-		watch->pid = pid;
-		watch->tid = tid;
+		watch->pid_space = thread.pid_space;
+		watch->pid = thread.pid;
+		watch->tid = thread.tid;
 		watch->moved_ms = 0;
 		for (int w = 0; w < SLOTS_WORDS; w++)
 			watch->home[w] = 0;
@@ -217,15 +218,32 @@ static bool holds_waiting(const struct ledger_watch *watch, const struct slot_se
 	return both;
 }
 
+static uint64_t still_for(const struct ledger_watch *watch, uint64_t now_ms)
+{
+	uint64_t moved = watch->moved_ms;
+
+	return now_ms > moved ? now_ms - moved : 0;
+}
+
+static bool is_gone(const struct ledger_watch *watch, uint64_t now_ms,
+		    const struct ledger_eyes *eyes)
+{
+	if (watch->pid_space != eyes->pid_space)
+		return still_for(watch, now_ms) >= LEDGER_GONE_MS;
+	return !eyes->lives(watch->pid, watch->tid);
+}
+
 /* In how many milliseconds a worker will have to be taken for stuck, unless it moves: 0 now. */
 static unsigned until_stuck(const struct ledger_watch *watch, uint64_t now_ms,
 			    const struct ledger_eyes *eyes)
 {
-	uint64_t moved = watch->moved_ms, still = now_ms > moved ? now_ms - moved : 0;
+	uint64_t still = still_for(watch, now_ms);
 
 	if (still < LEDGER_RESTS_MS)
 		return (unsigned)(LEDGER_RESTS_MS - still);
-	if (still >= LEDGER_RUNS_MS || !eyes->runs(watch->pid, watch->tid))
+	if (still >= LEDGER_RUNS_MS)
+		return 0;
+	if (watch->pid_space == eyes->pid_space && !eyes->runs(watch->pid, watch->tid))
 		return 0;
 	return (unsigned)(LEDGER_RUNS_MS - still);
 }
@@ -243,7 +261,7 @@ struct slot_set ledger_check(struct ledger *ledger, const struct slot_set *waiti
 
 		if (state != LEDGER_WATCH_LIVE && state != LEDGER_WATCH_STUCK)
 			continue;
-		if (!eyes->lives(watch->pid, watch->tid)) {
+		if (is_gone(watch, now_ms, eyes)) {
 			next = LEDGER_WATCH_FREE;
 		} else if (state == LEDGER_WATCH_LIVE && holds_waiting(watch, waiting)) {
 			unsigned left_ms = until_stuck(watch, now_ms, eyes);

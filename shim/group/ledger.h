@@ -15,7 +15,7 @@
 
 /* Tests build a library of another version. */
 #ifndef LEDGER_ABI
-#define LEDGER_ABI 5
+#define LEDGER_ABI 6
 #endif
 #define LEDGER_WATCHES_MAX 512
 
@@ -43,7 +43,8 @@ enum ledger_watch_state {
 /* One epoll instance (or its stand-in) that the group's listeners are watched with. */
 struct ledger_watch {
 	_Atomic uint32_t state;
-	_Atomic uint32_t claim; /* raised by each claim */
+	_Atomic uint32_t claim;     /* raised by each claim */
+	_Atomic uint32_t pid_space; /* pid name space in which pid and tid are numbers */
 	_Atomic int32_t pid, tid;
 	_Atomic uint64_t moved_ms; /* when its thread last came around to wait */
 	_Atomic uint64_t home[SLOTS_WORDS];
@@ -101,8 +102,14 @@ struct ledger_claim {
 	uint32_t claim;
 };
 
+/* A thread, as its own process knows it. */
+struct ledger_thread {
+	uint32_t pid_space; /* procfs_pid_space() */
+	int pid, tid;
+};
+
 /* Claims an entry for this thread; watch is -1 where all are in use. */
-struct ledger_claim ledger_claim(struct ledger *ledger, int pid, int tid);
+struct ledger_claim ledger_claim(struct ledger *ledger, struct ledger_thread thread);
 void ledger_release(struct ledger *ledger, struct ledger_claim claim);
 /* Came around at that time, CLOCK_MONOTONIC in milliseconds: a store. */
 void ledger_moved(struct ledger *ledger, struct ledger_claim claim, uint64_t now_ms);
@@ -119,8 +126,10 @@ void ledger_gate(const struct ledger *ledger, struct steer_gate *gate);
 /* Whether a worker at home in that slot came around within so many milliseconds. */
 bool ledger_moves(const struct ledger *ledger, unsigned slot, uint64_t now_ms, unsigned within_ms);
 
-/* What is known of a thread. */
+/* What is known of a thread of the same pid name space. In another one its numbers stand for
+ * another thread or for none, so there it is known by coming around alone. */
 struct ledger_eyes {
+	uint32_t pid_space;
 	bool (*lives)(int pid, int tid);
 	/* It runs, or would if it were given a CPU; also where that cannot be known. */
 	bool (*runs)(int pid, int tid);
@@ -133,6 +142,9 @@ struct ledger_eyes {
 #define LEDGER_SLEEP_MS 200
 #define LEDGER_RESTS_MS 500
 #define LEDGER_RUNS_MS  900
+/* A thread of another pid name space is gone once it has not come around for that long. Should it
+ * only have been busy, it claims an entry anew. */
+#define LEDGER_GONE_MS 10000
 /* The time between two looks while nothing is suspected. */
 #define LEDGER_LOOK_MS 400
 

@@ -111,15 +111,16 @@ void registration_take_out(struct registration *reg, int epfd, const struct grou
 static void tell_ledger(struct registration *reg, struct ledger *ledger, bool inherited,
 			uint64_t now_ms)
 {
-	int tid = self_tid();
+	struct ledger_thread self = {self_pid_space(machine_sources()->proc), self_pid(),
+				     self_tid()};
 
 	/* The entry that a child of a fork inherits is its parent's. */
-	if (!inherited && ledger_report(ledger, reg->claim, tid, &reg->added, now_ms))
+	if (!inherited && ledger_report(ledger, reg->claim, self.tid, &reg->added, now_ms))
 		return;
 	reg->claim.watch = -1;
 	if (!slots_empty(&reg->added)) {
-		reg->claim = ledger_claim(ledger, self_pid(), tid);
-		ledger_report(ledger, reg->claim, tid, &reg->added, now_ms);
+		reg->claim = ledger_claim(ledger, self);
+		ledger_report(ledger, reg->claim, self.tid, &reg->added, now_ms);
 	}
 }
 
@@ -177,7 +178,6 @@ int registration_put_listener(struct registration *reg, int epfd)
 	return 0;
 }
 
-/* The entry of a process of another pid name space looks dead: it takes it back the next time. */
 static bool lives(int pid, int tid)
 {
 	return sys(SYS_tgkill, pid, tid, 0) != -ESRCH;
@@ -190,7 +190,6 @@ static bool runs(int pid, int tid)
 
 struct slot_set registration_look(struct registration *reg, struct group *group, uint64_t now_ms)
 {
-	static const struct ledger_eyes eyes = {.lives = lives, .runs = runs};
 	struct ledger *ledger = group->ledger;
 	uint64_t due = ledger->look_ms;
 	unsigned again_ms;
@@ -199,6 +198,11 @@ struct slot_set registration_look(struct registration *reg, struct group *group,
 	if ((now_ms < due && due - now_ms <= LEDGER_LOOK_MS) ||
 	    !atomic_compare_exchange_strong(&ledger->look_ms, &due, now_ms + LEDGER_LOOK_MS))
 		return reg->draining;
+	const struct ledger_eyes eyes = {
+		.pid_space = self_pid_space(machine_sources()->proc),
+		.lives = lives,
+		.runs = runs,
+	};
 	if (++ledger->looks % RECOUNT_LOOKS == 0)
 		group_recount(group);
 	uint32_t generation = ledger->generation;

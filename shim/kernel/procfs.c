@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 struct path path_of(const char *start)
 {
@@ -331,4 +332,13 @@ bool thread_runs(int proc, int pid, int tid)
 		return true;
 	const char *end = strrchr(text, ')');
 	return !end || end[1] != ' ' || end[2] == 'R' || !end[2];
+}
+
+uint32_t procfs_pid_space(int proc)
+{
+	struct stat space;
+
+	if (proc < 0 || sys(SYS_newfstatat, proc, "self/ns/pid", &space, 0) < 0)
+		return 0;
+	return (uint32_t)space.st_ino; /* of nsfs, whose numbers have 32 bits */
 }

@@ -52,6 +52,10 @@ bool number_parse(const char *text, size_t len, long *value);
 /* Whether a thread runs or waits for nothing but a CPU; true also where /proc does not tell. */
 bool thread_runs(int proc, int pid, int tid);
 
+/* A number that only the caller's pid name space has for as long as it exists; 0 where /proc does
+ * not tell, as one of a name space that the caller cannot see. */
+uint32_t procfs_pid_space(int proc);
+
 /* The only CPU of a set; -1: none, or several. */
 int cpu_set_single(const cpu_set_t *cpus);
 /* The lowest CPU from `from` on; -1: none. */

@@ -1,4 +1,5 @@
 #include "shim/process/self.h"
+#include "shim/kernel/procfs.h"
 #include "shim/kernel/sys.h"
 #include <pthread.h>
 #include <sched.h>
@@ -22,6 +23,7 @@ static __thread struct {
 static void begin_anew(void)
 {
 	self_page->locked = 0;
+	self_page->pid_space = 0;
 	self_page->pid = 0;
 	self_epoch();
 }
@@ -70,6 +72,14 @@ int self_tid(void)
 		thread.epoch = now;
 	}
 	return thread.tid;
+}
+
+uint32_t self_pid_space(int proc)
+{
+	self_epoch();
+	if (!self_page->pid_space)
+		self_page->pid_space = procfs_pid_space(proc);
+	return self_page->pid_space;
 }
 
 bool self_is_borrowed(void)

@@ -16,6 +16,7 @@ bool self_start(void);
 struct self_page {
 	_Atomic int pid;
 	_Atomic int locked;
+	_Atomic uint32_t pid_space;
 };
 extern _Atomic(struct self_page *) self_page;
 extern _Atomic uint32_t self_forks;
@@ -30,6 +31,9 @@ static inline uint32_t self_epoch(void)
 }
 int self_pid(void);
 int self_tid(void);
+/* The pid name space that those two are numbers in; 0 where `proc`, a directory /proc, does not
+ * tell. A child of a fork may be in another one than its parent. */
+uint32_t self_pid_space(int proc);
 
 /* True in a vfork child, whose memory is its parent's. Costs a system call. */
 bool self_is_borrowed(void);

@@ -99,7 +99,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		memcpy(&fresh, ledger, sizeof(fresh));
 	}
 	memcpy(ledger, &fresh, sizeof(fresh));
-	struct ledger_claim claim = ledger_claim(ledger, 1, 2);
+	struct ledger_claim claim =
+		ledger_claim(ledger, (struct ledger_thread){.pid = 1, .tid = 2});
 	ledger_report(ledger, claim, 2, &slots, 1000);
 	input = data;
 	left = size;
@@ -120,7 +121,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	look_at_steering();
 	ledger_release(ledger, claim);
 	for (int i = 0; i < 3; i++) {
-		claim = ledger_claim(ledger, i, i);
+		claim = ledger_claim(ledger, (struct ledger_thread){.pid = i, .tid = i});
 		require(claim.watch >= -1 && claim.watch < LEDGER_WATCHES_MAX);
 	}
 	return 0;

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # timeout: 200
-# A group that another process has: which does not answer so far, or has a library of another
-# version. Its connections are served all the same, and no member stays open that nobody watches.
+# A group that another process has: which does not answer so far, is in another pid name space, or has
+# a library of another version. Its connections are served all the same, and no member stays open
+# that nobody watches.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
 why=$(bench_lacks) && skip_all "$why"
@@ -37,6 +38,32 @@ share_way() {
 	wait_free dut 8080
 }
 for wait in epoll poll accept; do share_way $wait; done
+
+# --- instances in pid name spaces of their own, as containers have them ---------------------------
+# There the numbers of the other's threads are nobody's.
+
+spawn_dut first "${SHARE[@]}" "$BUILD/serve" --port 8080 --cpus 0 --wait epoll
+first=$SPAWNED
+wait_port dut 8080
+spawn_dut second unshare --pid --fork --kill-child "${SHARE[@]}" "$BUILD/serve" --port 8080 --cpus 1 --wait epoll
+contained() { second=$(pgrep -P "$SPAWNED"); }
+wait_until 5 contained || bench_die "no process in a pid name space of its own"
+wait_ready 1 "$first"
+wait_ready 1 "$second"
+conns_hold --to "$DUT4:8080" --from "$CLIENT4" --count 300 --concurrency 1 --numbered >/dev/null
+is "$(observe --json --listen 8080 "$first" "$second" | jq -c '[.aligned, .total]')" "[300,300]" \
+	"another pid name space: all is where its packets arrive"
+conns_release
+# Who takes the other for dead attaches a program without it.
+timeout 3 strace -qq -e trace=setsockopt -o "$WORLD_DIR/strace" -p "$first" -p "$second" || true
+is "$(grep -c setsockopt "$WORLD_DIR/strace")" 0 "another pid name space: nobody takes the other for dead"
+kill -KILL "$second"
+wait_until 5 bench_gone "$second"
+counts=$(in_client timeout 20 "$BUILD/conns" --to "$DUT4:8080" --from "$CLIENT4" --count 100 --concurrency 8 \
+	--numbered)
+is "$(jq -c '[.ok, .failed]' <<<"$counts")" "[100,0]" "another pid name space: and the dead are replaced"
+stop_pid "$first"
+wait_free dut 8080
 
 # --- a binary upgrade to a library of another version -------------------------------------------
 

@@ -55,7 +55,8 @@ static void add_other_worker(void)
 {
 	uint64_t later = clock_ms() + 60000;
 	struct slot_set home = {0};
-	struct ledger_claim claim = ledger_claim(group->ledger, getpid(), gettid());
+	struct ledger_claim claim = ledger_claim(
+		group->ledger, (struct ledger_thread){.pid = getpid(), .tid = gettid()});
 
 	slot_add(&home, OTHER);
 	cr_assert(ledger_report(group->ledger, claim, gettid(), &home, later));
@@ -290,7 +291,8 @@ Test(accept, several_threads_learn_who_is_there)
 
 	/* At the end of the list, which takes time to read. */
 	for (int i = 0; i < LEDGER_WATCHES_MAX - 2; i++)
-		ledger_claim(group->ledger, getpid(), gettid());
+		ledger_claim(group->ledger,
+			     (struct ledger_thread){.pid = getpid(), .tid = gettid()});
 	add_other_worker();
 	group->ledger->watch[0].state = LEDGER_WATCH_FREE;
 	for (int i = 0; i < 4; i++)

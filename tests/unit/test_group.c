@@ -169,7 +169,8 @@ static void expect_order(struct group *group)
 	CPU_ZERO(&mask);
 	CPU_SET(cpu, &mask);
 	cr_assert_eq(sched_setaffinity(0, sizeof(mask), &mask), 0);
-	struct ledger_claim claim = ledger_claim(group->ledger, getpid(), getpid());
+	struct ledger_claim claim = ledger_claim(
+		group->ledger, (struct ledger_thread){.pid = getpid(), .tid = getpid()});
 	for (unsigned slot = 0; slot < MEMBERS; slot++) {
 		struct slot_set home = {0};
 		slot_add(&home, slot);
@@ -489,7 +490,8 @@ Test(group, the_next_best_way)
 	listen(listener, 16);
 	for (unsigned s = 0; s < MEMBERS; s++)
 		cr_expect_eq(socket_incoming_cpu(group->member[s]), -1);
-	struct ledger_claim claim = ledger_claim(group->ledger, getpid(), getpid());
+	struct ledger_claim claim = ledger_claim(
+		group->ledger, (struct ledger_thread){.pid = getpid(), .tid = getpid()});
 	struct slot_set home = {0};
 	slot_add(&home, 2);
 	ledger_report(group->ledger, claim, getpid(), &home, 0);

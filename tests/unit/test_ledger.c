@@ -10,7 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SLOTS 4
+#define SLOTS       4
+#define OUR_SPACE   100
+#define OTHER_SPACE 200
 
 static struct ledger *ledger;
 static int ledger_fd;
@@ -54,14 +56,25 @@ static void start(void)
 	cr_assert_geq(ledger_fd, 0);
 }
 
-static struct ledger_claim worker(int pid, int slot)
+static struct ledger_claim claim_as(int pid, int tid)
+{
+	return ledger_claim(ledger, (struct ledger_thread){OUR_SPACE, pid, tid});
+}
+
+static struct ledger_claim worker_of(uint32_t pid_space, int pid, int slot)
 {
 	struct slot_set home = slots(slot, -1);
-	struct ledger_claim claim = ledger_claim(ledger, pid, pid);
+	struct ledger_claim claim =
+		ledger_claim(ledger, (struct ledger_thread){pid_space, pid, pid});
 
 	cr_assert_geq(claim.watch, 0);
 	cr_assert(ledger_report(ledger, claim, pid, &home, now));
 	return claim;
+}
+
+static struct ledger_claim worker(int pid, int slot)
+{
+	return worker_of(OUR_SPACE, pid, slot);
 }
 
 static bool is_watched(unsigned slot)
@@ -74,7 +87,8 @@ static bool is_watched(unsigned slot)
 
 static struct slot_set look(struct slot_set waiting)
 {
-	static const struct ledger_eyes eyes = {.lives = lives, .runs = runs};
+	static const struct ledger_eyes eyes = {
+		.pid_space = OUR_SPACE, .lives = lives, .runs = runs};
 
 	return ledger_check(ledger, &waiting, now, &eyes, &again_ms);
 }
@@ -127,7 +141,7 @@ Test(ledger, claim_report_release)
 {
 	uint32_t before = ledger->generation;
 	struct slot_set home = slots(1, 2);
-	struct ledger_claim claim = ledger_claim(ledger, 10, 11);
+	struct ledger_claim claim = claim_as(10, 11);
 
 	cr_expect_eq(ledger->generation, before, "a claim alone changes nothing");
 	cr_expect(ledger_report(ledger, claim, 11, &home, now));
@@ -166,12 +180,12 @@ Test(ledger, all_claimed)
 
 	for (int i = 0; i < LEDGER_WATCHES_MAX; i++)
 		claim = worker(100 + i, 0);
-	struct ledger_claim more = ledger_claim(ledger, 1, 1);
+	struct ledger_claim more = claim_as(1, 1);
 	cr_expect_eq(more.watch, -1);
 	cr_expect(!ledger_report(ledger, more, 1, &home, now));
 	ledger_release(ledger, more);
 	ledger_release(ledger, claim);
-	cr_expect_eq(ledger_claim(ledger, 1, 1).watch, claim.watch);
+	cr_expect_eq(claim_as(1, 1).watch, claim.watch);
 }
 
 Test(ledger, a_lost_claim_stays_lost)
@@ -354,7 +368,37 @@ Test(ledger, the_stuck_who_dies)
 	look(slots(0, -1));
 	worker(20, 0);
 	cr_expect(is_watched(0));
-	cr_expect_eq(ledger_claim(ledger, 30, 30).watch, 1, "its entry was free again");
+	cr_expect_eq(claim_as(30, 30).watch, 1, "its entry was free again");
+}
+
+/* There the number 10 may be anybody, dead or alive. */
+Test(ledger, another_pid_space)
+{
+	struct ledger_claim foreign = worker_of(OTHER_SPACE, 10, 0);
+
+	worker(10, 1);
+	dead_pid = 10;
+	look(none);
+	cr_expect(is_watched(0), "who cannot be asked for is not dead");
+	cr_expect_not(is_watched(1));
+	now += LEDGER_RUNS_MS - 1;
+	look(slots(0, -1));
+	cr_expect(is_watched(0), "nor known to rest");
+	cr_expect_eq(again_ms, 1);
+	now++;
+	struct slot_set left = look(slots(0, -1));
+	cr_expect(slot_in(&left, 0), "but it is stuck");
+	cr_expect_not(is_watched(0));
+	struct slot_set home = slots(0, -1);
+	cr_expect(ledger_report(ledger, foreign, 10, &home, now), "until it comes around");
+	cr_expect(is_watched(0));
+	now += LEDGER_GONE_MS - 1;
+	look(none);
+	cr_expect(is_watched(0), "idle is not gone");
+	now++;
+	look(none);
+	cr_expect_not(is_watched(0), "who never comes around is");
+	cr_expect_not(ledger_report(ledger, foreign, 10, &home, now));
 }
 
 Test(ledger, aside_and_suspended)
@@ -485,7 +529,7 @@ Test(ledger, any_memory, .timeout = 60)
 		struct ledger_claim any = {.watch = rand() - RAND_MAX / 2, .claim = 1};
 		ledger_report(ledger, any, 1, &home, now);
 		ledger_release(ledger, any);
-		struct ledger_claim claim = ledger_claim(ledger, 1, 1);
+		struct ledger_claim claim = claim_as(1, 1);
 		cr_assert(claim.watch >= -1 && claim.watch < LEDGER_WATCHES_MAX);
 		ledger_report(ledger, claim, 1, &home, now);
 		look(waiting);
@@ -529,7 +573,7 @@ static void *churn(void *argument)
 
 	for (int i = 0; i < CHANGES; i++) {
 		if (claim.watch < 0)
-			claim = ledger_claim(ledger, number + 1, number + 1);
+			claim = claim_as(number + 1, number + 1);
 		ledger_report(ledger, claim, number + 1, i % 3 ? &home : &nothing, now);
 		publish();
 		if (i % 7 == 0) {
@@ -539,7 +583,7 @@ static void *churn(void *argument)
 		}
 	}
 	if (claim.watch < 0)
-		claim = ledger_claim(ledger, number + 1, number + 1);
+		claim = claim_as(number + 1, number + 1);
 	cr_assert(ledger_report(ledger, claim, number + 1, &home, now));
 	publish();
 	return NULL;
@@ -573,7 +617,7 @@ static void *claim_one(void *argument)
 	struct ledger_claim *claims = argument;
 
 	for (int i = 0; i < LEDGER_WATCHES_MAX / 2; i++)
-		claims[i] = ledger_claim(ledger, 1, 1);
+		claims[i] = claim_as(1, 1);
 	return NULL;
 }
 

@@ -2,7 +2,10 @@
  * threads, handlers and forks. */
 #include "shim/process/self.h"
 #include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -57,6 +60,46 @@ static void check_fork(pid_t (*make)(void))
 Test(self, after_fork)
 {
 	check_fork(fork);
+}
+
+Test(self, another_pid_space)
+{
+	int proc = open("/proc", O_PATH | O_DIRECTORY);
+	int inner[2];
+	uint32_t ours, theirs = 0;
+
+	cr_assert(self_start());
+	ours = self_pid_space(proc);
+	cr_assert_neq(ours, 0);
+	cr_assert_eq(pipe(inner), 0);
+	pid_t pid = fork();
+	if (!pid) {
+		theirs = self_pid_space(proc);
+		_exit(theirs == ours ? 0 : 1);
+	}
+	cr_expect_eq(status_of(pid), 0, "a child's is its parent's");
+	pid = fork();
+	if (!pid) {
+		/* Not this process, its children are in the new one. */
+		if (unshare(CLONE_NEWPID))
+			_exit(errno == EPERM ? 77 : 1);
+		if (self_pid_space(proc) != ours)
+			_exit(2);
+		pid = fork();
+		if (!pid) {
+			theirs = self_pid_space(proc);
+			_exit(write(inner[1], &theirs, sizeof(theirs)) != sizeof(theirs));
+		}
+		_exit(status_of(pid));
+	}
+	int status = status_of(pid);
+	if (status == 77)
+		cr_skip("may not make a name space");
+	cr_expect_eq(status, 0);
+	cr_assert_eq(read(inner[0], &theirs, sizeof(theirs)), (ssize_t)sizeof(theirs));
+	cr_expect_neq(theirs, 0);
+	cr_expect_neq(theirs, ours);
+	cr_expect_eq(self_pid_space(-1), ours, "asked for once");
 }
 
 Test(self, lock_that_is_taken_or_lent)
