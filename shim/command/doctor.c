@@ -2,30 +2,9 @@
 #include "shim/command/verbs.h"
 #include "shim/nic/nic_sources.h"
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 #define PORTS_A_CPU 1024 /* fewer for one destination are soon used up by TIME_WAIT */
-
-void doctor_finding(struct doctor *doctor, enum severity severity, const char *what)
-{
-	if (severity == FINDING_PROBLEM)
-		doctor->problems++;
-	else
-		doctor->warnings++;
-	printf("%s: %s\n", severity == FINDING_PROBLEM ? "problem" : "warning", what);
-}
-
-void doctor_mend(const char *command, ...)
-{
-	va_list args;
-
-	printf("    ");
-	va_start(args, command);
-	vprintf(command, args);
-	va_end(args);
-	putchar('\n');
-}
 
 /* As many numbers as a file of /proc/sys is asked for. */
 static bool read_numbers(const char *path, unsigned *number, int count)

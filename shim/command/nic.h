@@ -18,10 +18,6 @@ char *cpu_set_text(const cpu_set_t *cpus, char *text, size_t size);
 /* As the masks of /proc and /sys are written: a comma before every 32 bits but the first. */
 char *cpu_mask_text(const cpu_set_t *cpus, char *text, size_t size);
 
-const char *hash_function_name(enum hash_function function);
-const char *hash_transform_name(enum hash_transform transform);
-const char *hash_fields_name(enum hash_fields fields);
-
 /* N where the table is round robin over queues 0 to N - 1, else 0. */
 unsigned table_is_equal(const struct rss_table *table);
 

@@ -2,34 +2,6 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *hash_function_name(enum hash_function function)
-{
-	static const char *const names[] = {
-		[HASH_UNKNOWN] = "unknown", [HASH_TOEPLITZ] = "toeplitz",
-		[HASH_XOR] = "xor",         [HASH_CRC32] = "crc32",
-		[HASH_NONE] = "none",       [HASH_LEARNED] = "learned"};
-
-	return names[function];
-}
-
-const char *hash_transform_name(enum hash_transform transform)
-{
-	static const char *const names[] = {[TRANSFORM_NONE] = "none",
-					    [TRANSFORM_SYMMETRIC_XOR] = "symmetric-xor",
-					    [TRANSFORM_SYMMETRIC_OR_XOR] = "symmetric-or-xor"};
-
-	return names[transform];
-}
-
-const char *hash_fields_name(enum hash_fields fields)
-{
-	static const char *const names[] = {[FIELDS_4_TUPLE] = "4-tuple",
-					    [FIELDS_ADDRESSES] = "addresses",
-					    [FIELDS_OTHER] = "other"};
-
-	return names[fields];
-}
-
 static void label(const char *name)
 {
 	printf("  %-14s ", name);

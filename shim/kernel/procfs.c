@@ -42,18 +42,20 @@ void path_add_number(struct path *path, unsigned number)
 	path_add(path, at);
 }
 
+static int open_text(int dir, const char *path)
+{
+	return dir < 0 ? dir : (int)sys(SYS_openat, dir, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+}
+
 int procfs_read(int dir, const char *path, char *text, size_t size)
 {
+	int fd = open_text(dir, path);
 	size_t used = 0;
 	long got;
-	long fd;
 
 	text[0] = '\0';
-	if (dir < 0)
-		return dir;
-	fd = sys(SYS_openat, dir, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0)
-		return (int)fd;
+		return fd;
 	/* One read returns a whole small file; only longer ones need more. */
 	do {
 		got = sys(SYS_read, fd, text + used, size - 1 - used);
@@ -80,14 +82,11 @@ int procfs_open(int dir, const struct path *path)
 int procfs_feed(int dir, const char *path, procfs_feed_fn feed, void *context)
 {
 	char chunk[1024]; /* on the stack of an application's thread */
+	int fd = open_text(dir, path);
 	long got;
-	long fd;
 
-	if (dir < 0)
-		return dir;
-	fd = sys(SYS_openat, dir, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0)
-		return (int)fd;
+		return fd;
 	do {
 		got = sys(SYS_read, fd, chunk, sizeof(chunk));
 		if (got > 0)

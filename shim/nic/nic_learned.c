@@ -42,14 +42,6 @@ void nic_disprove(struct nic_view *view)
 	view->untold[FLOW_IPV4] = view->untold[FLOW_IPV6] = true;
 }
 
-bool nic_any_learnable(const struct nic_set *set)
-{
-	for (unsigned i = 0; set && i < set->count; i++)
-		if (set->view[i].learnable)
-			return true;
-	return false;
-}
-
 /* The arrival is one for both families. */
 static bool would_lose(const struct nic_view *view, const struct learned *learned)
 {

@@ -9,8 +9,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#define STACK_DEPTH 4 /* VLAN on bridge on bond on NIC */
-
 static void view_init(struct nic_view *view, const struct nic_link *link)
 {
 	memset(view, 0, sizeof(*view));
@@ -147,23 +145,6 @@ static void find_lowers(struct nic_view *view, const struct nic_link *link,
 		procfs_list(sources->sys, &path, on_lower, &walk);
 }
 
-bool nic_stands_on_others(const struct nic_view *view)
-{
-	switch (view->kind) {
-	case NIC_VLAN:
-	case NIC_MACVLAN:
-	case NIC_BOND:
-	case NIC_BRIDGE:
-	case NIC_VRF:
-		return true;
-	case NIC_PHYSICAL: /* hv_netvsc over its virtual function, net_failover */
-	case NIC_VIRTUAL:
-		return view->lower_count > 0;
-	default:
-		return false;
-	}
-}
-
 /* What drivers are asked for, as they told it before. */
 static void keep_answers(struct nic_view *view, const struct nic_view *before)
 {
@@ -284,20 +265,6 @@ void nic_scan_described(struct nic_set *out, const char *dev, const struct polic
 	nic_judge(&out->view[0]);
 }
 
-void nic_stack_up(struct nic_set *set, const struct policy *policy)
-{
-	/* Each round goes one storey up. */
-	for (int storey = 0; storey < STACK_DEPTH; storey++) {
-		for (unsigned i = 0; i < set->count; i++) {
-			struct nic_view *view = &set->view[i];
-
-			if (nic_stands_on_others(view) && nic_take_lower(view, set) &&
-			    nic_apply_policy(view, policy))
-				nic_judge(view);
-		}
-	}
-}
-
 int nic_scan(struct nic_set *out, const struct policy *policy, const struct nic_sources *sources)
 {
 	struct nic_links *links = &sources->work->links;
@@ -323,55 +290,4 @@ int nic_scan(struct nic_set *out, const struct policy *policy, const struct nic_
 	}
 	nic_stack_up(out, policy);
 	return out->count;
-}
-
-bool nic_set_same(const struct nic_set *a, const struct nic_set *b)
-{
-	/* Views are zeroed before they are filled, so padding compares equal too.
-	 * NOLINTNEXTLINE(bugprone-suspicious-memory-comparison) */
-	return a->count == b->count && a->missed == b->missed &&
-	       !memcmp(a->view, b->view, a->count * sizeof(a->view[0]));
-}
-
-const struct nic_view *nic_by_index(const struct nic_set *set, uint32_t ifindex)
-{
-	for (unsigned i = 0; set && i < set->count; i++)
-		if (set->view[i].ifindex == ifindex)
-			return &set->view[i];
-	return NULL;
-}
-
-const struct nic_view *nic_by_name(const struct nic_set *set, const char *name)
-{
-	for (unsigned i = 0; set && i < set->count; i++)
-		if (!strcmp(set->view[i].name, name))
-			return &set->view[i];
-	return NULL;
-}
-
-bool nic_may_spread(const struct nic_set *set)
-{
-	for (unsigned i = 0; set && i < set->count; i++)
-		if (set->view[i].spreads || set->view[i].spreads_not == REASON_ONE_CPU)
-			return true;
-	return nic_any_learnable(set);
-}
-
-unsigned nic_spreading(const struct nic_set *set, uint32_t *ifindexes, unsigned max,
-		       cpu_set_t *cpus)
-{
-	unsigned count = 0;
-
-	if (cpus)
-		CPU_ZERO(cpus);
-	for (unsigned i = 0; set && i < set->count && count < max; i++) {
-		const struct nic_view *view = &set->view[i];
-
-		if (!view->spreads)
-			continue;
-		ifindexes[count++] = view->ifindex;
-		if (cpus)
-			CPU_OR(cpus, cpus, &view->cpus);
-	}
-	return count;
 }

@@ -2,6 +2,8 @@
 #include "shim/nic/nic_read.h"
 #include <string.h>
 
+#define STACK_DEPTH 4 /* VLAN on bridge on bond on NIC */
+
 static bool is_local_port(const struct nic_view *view)
 {
 	return view->kind == NIC_VETH || view->kind == NIC_TUN;
@@ -91,4 +93,18 @@ bool nic_take_lower(struct nic_view *view, const struct nic_set *set)
 		view->predictable[family] = view->predictable_not[family] == REASON_NONE;
 	nic_judge_learnable(view);
 	return true;
+}
+
+void nic_stack_up(struct nic_set *set, const struct policy *policy)
+{
+	/* Each round goes one storey up. */
+	for (int storey = 0; storey < STACK_DEPTH; storey++) {
+		for (unsigned i = 0; i < set->count; i++) {
+			struct nic_view *view = &set->view[i];
+
+			if (nic_stands_on_others(view) && nic_take_lower(view, set) &&
+			    nic_apply_policy(view, policy))
+				nic_judge(view);
+		}
+	}
 }

@@ -201,3 +201,6 @@ const char *nic_origin_name(enum nic_origin origin);
 const char *nic_value_name(enum nic_value value);
 const char *nic_reason_name(enum nic_reason reason);
 const char *nic_reason_text(enum nic_reason reason);
+const char *hash_function_name(enum hash_function function);
+const char *hash_transform_name(enum hash_transform transform);
+const char *hash_fields_name(enum hash_fields fields);

@@ -1,4 +1,4 @@
-/* The enumerations of nic_view.h in words. */
+/* The enumerations of nic_view.h, and of the hash that a view holds, in words. */
 #include "shim/nic/nic_view.h"
 
 #define WORD(list, index) \
@@ -31,6 +31,34 @@ const char *nic_origin_name(enum nic_origin origin)
 	};
 
 	return WORD(words, origin);
+}
+
+const char *hash_function_name(enum hash_function function)
+{
+	static const char *const words[] = {
+		[HASH_UNKNOWN] = "unknown", [HASH_TOEPLITZ] = "toeplitz",
+		[HASH_XOR] = "xor",         [HASH_CRC32] = "crc32",
+		[HASH_NONE] = "none",       [HASH_LEARNED] = "learned"};
+
+	return WORD(words, function);
+}
+
+const char *hash_transform_name(enum hash_transform transform)
+{
+	static const char *const words[] = {[TRANSFORM_NONE] = "none",
+					    [TRANSFORM_SYMMETRIC_XOR] = "symmetric-xor",
+					    [TRANSFORM_SYMMETRIC_OR_XOR] = "symmetric-or-xor"};
+
+	return WORD(words, transform);
+}
+
+const char *hash_fields_name(enum hash_fields fields)
+{
+	static const char *const words[] = {[FIELDS_4_TUPLE] = "4-tuple",
+					    [FIELDS_ADDRESSES] = "addresses",
+					    [FIELDS_OTHER] = "other"};
+
+	return WORD(words, fields);
 }
 
 const char *nic_value_name(enum nic_value value)

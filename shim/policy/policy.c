@@ -86,26 +86,6 @@ void policy_defaults(struct policy *policy)
 	}
 }
 
-unsigned policy_load(struct policy *policy, const struct policy_source *source,
-		     policy_report_fn report, void *context)
-{
-	struct policy_load load = {
-		.policy = policy,
-		.source = source,
-		.report = report,
-		.context = context,
-	};
-
-	policy_defaults(policy);
-	if (source->file) {
-		format_text(policy->file.text, sizeof(policy->file.text), "%s", source->file);
-		policy_load_file(&load);
-	}
-	if (source->environment)
-		policy_load_environment(&load);
-	return load.errors;
-}
-
 char policy_fold(char c)
 {
 	if (c >= 'a' && c <= 'z')
