@@ -12,31 +12,32 @@
 
 #define QUEUES_MAX 1024
 
-/* Threads k * pool to k * pool + k - 1 belong to a pool, and are pinned to its CPU. */
+/* Threads k * pool to k * pool + k - 1 belong to a pool, and are to be pinned to its CPU. */
 static struct pool {
-	int cpu;
+	int cpu; /* -1: not known, or not fixed */
 	unsigned turn;
 } pools[QUEUES_MAX];
 static unsigned pool_count, threads_each = 2, turn;
 
-static int cpus_of_pools(const struct rssshim *rss, const struct rssshim_nic *nic)
+static const char *name_of(int cpu, char text[16])
 {
-	struct rssshim_queue queues[QUEUES_MAX];
-	int cpus[QUEUES_MAX], count;
+	snprintf(text, 16, cpu < 0 ? "any CPU" : "CPU %d", cpu);
+	return text;
+}
 
-	if (nic->rps) {
-		/* RPS has the last word: a pool for each CPU it moves packets to. */
-		count = rssshim_cpus(rss, nic->index, cpus, QUEUES_MAX);
-	} else {
-		count = rssshim_queues(rss, nic->index, queues, QUEUES_MAX);
-		if (count > (int)nic->rx_queues)
-			count = (int)nic->rx_queues;
-		for (int i = 0; i < count && i < QUEUES_MAX; i++)
-			cpus[i] = queues[i].rx_cpu;
-	}
-	for (int i = 0; i < count && i < QUEUES_MAX; i++)
-		pools[pool_count++].cpu = cpus[i];
-	return count;
+/* A pool for each queue; with RPS, which has the last word, for each CPU it moves packets to. */
+static void make_pools(const struct rssshim *rss, const struct rssshim_nic *nic,
+		       const struct rssshim_queue *queues)
+{
+	int cpus[QUEUES_MAX];
+
+	pool_count = nic->rx_queues;
+	if (nic->rps)
+		pool_count = (unsigned)rssshim_cpus(rss, nic->index, cpus, QUEUES_MAX);
+	if (pool_count > QUEUES_MAX)
+		pool_count = QUEUES_MAX;
+	for (unsigned i = 0; i < pool_count; i++)
+		pools[i].cpu = nic->rps ? cpus[i] : queues[i].rx_cpu;
 }
 
 static void print_plan(const struct rssshim *rss, const struct rssshim_nic *nic)
@@ -44,6 +45,7 @@ static void print_plan(const struct rssshim *rss, const struct rssshim_nic *nic)
 	static const char *const family[2] = {"IPv4", "IPv6"};
 	struct rssshim_queue queues[QUEUES_MAX];
 	int count = rssshim_queues(rss, nic->index, queues, QUEUES_MAX);
+	char text[16], other[16];
 
 	printf("%s: %u receive and %u transmit queues, a table of %u\n", nic->name, nic->rx_queues,
 	       nic->tx_queues, nic->table_size);
@@ -53,14 +55,14 @@ static void print_plan(const struct rssshim *rss, const struct rssshim_nic *nic)
 		printf("  %s source ports: %s\n", family[i],
 		       nic->predictable[i] ? "can be chosen" : nic->predictable_not[i]);
 	for (int i = 0; i < count && i < QUEUES_MAX; i++)
-		printf("  queue %d: receives on CPU %d, sends on CPU %d\n", i, queues[i].rx_cpu,
-		       queues[i].tx_cpu);
-	cpus_of_pools(rss, nic);
+		printf("  queue %d: receives on %s, sends on %s\n", i,
+		       name_of(queues[i].rx_cpu, text), name_of(queues[i].tx_cpu, other));
+	make_pools(rss, nic, queues);
 	if (nic->follows_flow)
 		printf("  replies follow the thread that sends: connections go round robin\n");
 	for (unsigned i = 0; i < pool_count; i++)
-		printf("  pool %u: threads %u to %u, pinned to CPU %d\n", i, i * threads_each,
-		       (i + 1) * threads_each - 1, pools[i].cpu);
+		printf("  pool %u: threads %u to %u, to run on %s\n", i, i * threads_each,
+		       (i + 1) * threads_each - 1, name_of(pools[i].cpu, text));
 }
 
 /* The pool of a flow; -1: any will do, or nothing better is known. */
@@ -92,18 +94,16 @@ static bool read_address(struct sockaddr_storage *out, const char *ip, unsigned 
 	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)out;
 
 	*out = (struct sockaddr_storage){.ss_family = strchr(ip, ':') ? AF_INET6 : AF_INET};
-	in->sin_port = htons((uint16_t)port); /* both have it in one place */
-	return inet_pton(out->ss_family, ip,
-			 out->ss_family == AF_INET ? (void *)&in->sin_addr
-						   : (void *)&in6->sin6_addr) == 1;
+	in->sin_port = htons((uint16_t)port); /* of both families */
+	void *address = out->ss_family == AF_INET ? (void *)&in->sin_addr : &in6->sin6_addr;
+	return inet_pton(out->ss_family, ip, address) == 1;
 }
 
 static void choose_threads(const struct rssshim *rss, const struct rssshim_nic *nic)
 {
 	struct sockaddr_storage remote, local;
-	struct rssshim_flow flow = {nic->index, (struct sockaddr *)&remote,
-				    (struct sockaddr *)&local};
-	char remote_ip[64], local_ip[64];
+	struct rssshim_flow flow = {nic->index, (void *)&remote, (void *)&local};
+	char remote_ip[64], local_ip[64], text[16];
 	unsigned remote_port, local_port;
 
 	while (scanf("%63s %u %63s %u", remote_ip, &remote_port, local_ip, &local_port) == 4) {
@@ -112,8 +112,8 @@ static void choose_threads(const struct rssshim *rss, const struct rssshim_nic *
 			continue;
 		unsigned thread = thread_of(pool_of(rss, nic, &flow));
 
-		printf("%s %u %s %u: thread %u on CPU %d\n", remote_ip, remote_port, local_ip,
-		       local_port, thread, pools[thread / threads_each].cpu);
+		printf("%s %u %s %u: thread %u on %s\n", remote_ip, remote_port, local_ip,
+		       local_port, thread, name_of(pools[thread / threads_each].cpu, text));
 	}
 }
 

@@ -49,7 +49,7 @@ flows() {
 plan=$(flows | in_dut "$BUILD/examples/plan" -k 3 -c "$WORLD_DIR/policy.ini" rss0)
 like "$plan" 'rss0: 3 receive .* a table of 8' "plan: queues and table"
 like "$plan" 'queue 1: receives on CPU 1' "plan: the CPU of a queue"
-like "$plan" 'pool 2: threads 6 to 8, pinned to CPU 0' "plan: a pool of three threads a queue"
+like "$plan" 'pool 2: threads 6 to 8, to run on CPU 0' "plan: a pool of three threads a queue"
 
 # The queue of each flow as the independent implementation has it; within a pool threads take turns.
 expected() {
@@ -67,6 +67,9 @@ is "$(sed -n 's/.*: \(thread [0-9]* on CPU [0-9]*\)$/\1/p' <<<"$plan")" "$(flows
 	"plan: the thread of each of 80 connections"
 like "$(in_dut "$BUILD/examples/plan" lo </dev/null)" 'not spread: packets arrive on the CPU of the sender' \
 	"plan: why connections over lo are not spread"
+sed /^queue_cpus/d "$WORLD_DIR/policy.ini" >"$WORLD_DIR/unknown.ini"
+like "$(in_dut "$BUILD/examples/plan" -c "$WORLD_DIR/unknown.ini" rss0 </dev/null)" \
+	'pool 0: threads 0 to 1, to run on any CPU' "plan: a queue whose CPU nobody tells"
 world_down
 
 # --- the servers
