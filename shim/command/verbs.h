@@ -1,5 +1,5 @@
-/* The verbs of the `rssshim` command, a file each. To add one: shim/command/NAME.c with
- * int verb_NAME(int argc, char **argv), a line here, and a paragraph in man/rssshim.1. */
+/* The verbs of the `rssshim` command, each in a file of its own. To add one: shim/command/NAME.c
+ * with int verb_NAME(int argc, char **argv), a line here, and a paragraph in man/rssshim.1. */
 #pragma once
 
 /* VERB(name, arguments, help) in the order of `rssshim --help`. */
@@ -11,7 +11,7 @@
 	VERB(stat, "[PID] [--json]", "what the shim did: in that process, or everywhere")          \
 	VERB(top, "[PID] [--interval SECONDS] [--count N]", "the same live; q ends it")            \
 	VERB(explain, "PID [--json]",                                                              \
-	     "by what policy an application goes, what is steered, what not and why")              \
+	     "the policy in effect; what is steered, what is not and why")                         \
 	VERB(options, "[--ini | --man]", "every key, as a table, a policy file or a manual page")  \
 	VERB(hash, "--key HEX [--transform T] [--fields F] [--remote IP:PORT --local IP:PORT]",    \
 	     "the Toeplitz hash of a flow, or of each line `REMOTE LOCAL` of the input")           \
@@ -20,9 +20,9 @@
 	VERB(ports, "--nic DEV [--conf FILE] --remote IP:PORT --local IP --cpu N [--range LO-HI]", \
 	     "the source ports that bring the replies to a CPU")                                   \
 	VERB(nic, "[DEV] [--conf FILE] [--json]",                                                  \
-	     "what is known of the NICs, where from, and what may be built on it")                 \
+	     "what is known about the NICs and from where; whether they can be steered")           \
 	VERB(doctor, "[--conf FILE]",                                                              \
-	     "what on this host works against alignment, and the command that mends it")
+	     "what on this host works against alignment, and the command that fixes it")
 
 /* argv[0] is "rssshim VERB", argv[argc] is NULL. Output on stdout, complaints on stderr. Returns
  * the exit status: 0, 1 where what was asked could not be done, 2 (of verb_usage) for wrong
