@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -72,21 +73,36 @@ Test(program, fixed)
 
 Test(program, privileged)
 {
-	copy_self("program", SIZE_MAX, 04755);
-	cr_expect(!program_preloads("./program"));
-	chmod("program", 02755);
-	cr_expect(!program_preloads("./program"));
+	copy_self("program", SIZE_MAX, 0755);
+	if (chown("program", 4000000, 4000001))
+		cr_skip_test("needs root");
+	for (mode_t mode = 0; mode <= 06000; mode += 02000) {
+		chmod("program", mode | 0755);
+		cr_expect_eq(program_preloads("./program"), mode == 0, "%o", mode);
+	}
+	chmod("program", 02745);
+	cr_expect(program_preloads("./program"), "that is a lock, not a set-id program");
+	chmod("program", 06755);
+	cr_assert_eq(chown("program", getuid(), getgid()), 0);
+	chmod("program", 06755);
+	cr_expect(program_preloads("./program"), "its own user's");
 }
 
 Test(program, script)
 {
+	char cut[PROGRAM_TEXT];
 	static const char good[] = "#! /bin/sh -e\n", deep[] = "#!./good\n", own[] = "#!./own\n";
 
 	write_file("good", good, sizeof(good) - 1, 0755);
 	write_file("deep", deep, sizeof(deep) - 1, 0755);
 	write_file("own", own, sizeof(own) - 1, 0755);
 	write_file("none", "#!\n", 3, 0755);
-	write_file("cut", "#!/bin/sh", 9, 0755);
+	write_file("unended", "#!/bin/sh", 9, 0755);
+	memset(cut, '/', sizeof(cut));
+	memcpy(cut, "#!", 2);
+	memcpy(cut + sizeof(cut) - 6, "bin/sh", 6);
+	write_file("cut", cut, sizeof(cut), 0755);
+	cr_expect(program_preloads("./unended"), "as the kernel has it");
 	cr_expect(program_preloads("./good"));
 	cr_expect(program_preloads("./deep"));
 	cr_expect(!program_preloads("./own"));
