@@ -30,6 +30,6 @@ bool link_line(const char *line, char name[IF_NAMESIZE]);
 /* "veth", "bond" and the other words of IFLA_INFO_KIND, and the driver names of ethtool. */
 enum nic_kind link_kind(const char *word);
 
-/* All interfaces: over rtnetlink, else from /proc/self/net/dev, which tells names only. Returns how
- * many or -errno. */
+/* Reads all interfaces, over rtnetlink or else from /proc/self/net/dev, which has only their names.
+ * Returns how many, or -errno. */
 int nic_links_read(struct nic_links *links, const struct nic_sources *sources);

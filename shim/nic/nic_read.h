@@ -26,18 +26,18 @@ void nic_read_hash(struct nic_view *view, const struct nic_sources *sources);
 /* The CPU of each receive (with `detail` also transmit) queue. */
 void nic_read_queues(struct nic_view *view, const struct nic_sources *sources);
 
-/* The same by the interrupts and threads known from `before`: no driver is asked. */
+/* The same, from the interrupts and threads already known in `before`: asks no driver. */
 void nic_reread_queues(struct nic_view *view, const struct nic_view *before,
 		       const struct nic_sources *sources);
 
 /* RPS, RFS, with `detail` XPS. */
 void nic_read_steering(struct nic_view *view, const struct nic_sources *sources);
 
-/* Values of a [nic] section replace those of the kernel. False: there is no section. */
+/* Replaces the kernel's values with those of the interface's [nic] section. False: it has none. */
 bool nic_apply_policy(struct nic_view *view, const struct policy *policy);
 
-/* Takes over what is known of the interfaces below, and their verdict. False: none of them is in
- * `set`, or up. */
+/* Takes over what is known about the interfaces below, and the verdict on them. False: none of them
+ * is in `set`, or up. */
 bool nic_take_lower(struct nic_view *view, const struct nic_set *set);
 
 /* Sets spreads, predictable, cpus and the reasons from everything else. */
@@ -46,9 +46,9 @@ void nic_judge(struct nic_view *view);
 /* Sets learnable from the verdict. */
 void nic_judge_learnable(struct nic_view *view);
 
-/* Reads one interface again, as far as /proc and /sys tell, without looking at those below it. */
+/* Reads one interface again, as far as /proc and /sys tell, without looking below it. */
 void nic_reread(struct nic_view *again, const struct nic_view *view, const struct policy *policy,
 		const struct nic_sources *sources);
 
-/* Carries what is known of each interface to those that stand on it. */
+/* Carries what is known about each interface up to those that stand on it. */
 void nic_stack_up(struct nic_set *set, const struct policy *policy);

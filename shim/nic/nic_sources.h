@@ -14,7 +14,8 @@ struct nic_sources {
 	int generic;        /* NETLINK_GENERIC socket */
 	int ethtool_family; /* generic netlink family numbers; -errno when the kernel has none */
 	int netdev_family;
-	bool detail; /* read also what servers do not ask: transmit interrupts, XPS, RSS contexts */
+	bool detail; /* also read what servers do not need: transmit interrupts, XPS, RSS contexts
+		      */
 	struct nic_work *work; /* see nic_work.h */
 };
 
@@ -23,7 +24,7 @@ struct nic_sources {
 void nic_sources_open(struct nic_sources *sources, struct nic_work *work, bool detail);
 void nic_sources_close(struct nic_sources *sources);
 
-/* The same directories, each without a way up: for an application that is about to change its root
- * directory. The numbers stay. Needs the right to mount, as has who may chroot() as a rule; else
- * they stay as they are. */
+/* Before an application changes its root directory: exchanges the directories for mounts of their
+ * own, from which no path leads up. The numbers stay. It takes the right to mount, which those who
+ * may chroot() usually have; without it the directories stay as they are. */
 void nic_sources_confine(const struct nic_sources *sources);

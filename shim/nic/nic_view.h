@@ -1,10 +1,10 @@
-/* What is known of each network interface, where the knowledge is from, and what may be built on
- * it.
+/* What is known about each network interface, where that knowledge comes from, and what can be
+ * built on it: whether listeners can be steered by the CPU of a packet, and source ports chosen.
  *
- * nic_scan() fills it once at start-up and again when something changed; after that it is plain
- * memory: no question below makes a system call. It contains no pointers, so it may live in memory
- * that processes share. What could not be read is never an error: the value stays unknown and says
- * who refused. */
+ * nic_scan() fills it at start-up, and again when something has changed; after that it is plain
+ * memory, and no question below makes a system call. It contains no pointers, so it can live in
+ * memory that processes share. A value that could not be read is no error: it stays unknown and
+ * says who refused. */
 #pragma once
 #include "shim/decide/arrival.h"
 #include <net/if.h>
@@ -66,7 +66,7 @@ enum nic_origin {
 
 struct nic_fact {
 	uint16_t origin; /* enum nic_origin */
-	int16_t error;   /* why it is unknown: -errno of the last that was asked; 0: nobody tells */
+	int16_t error;   /* why it is unknown: -errno of the last source asked; 0: none tells */
 };
 
 /* Why an interface does not spread packets, or why ports cannot be chosen for it. */
@@ -125,15 +125,15 @@ struct nic_view {
 	bool threaded_napi;
 	bool rps_differs;  /* the receive queues have unlike RPS masks, or some CPU of a mask is
 			      unplugged */
-	bool doubtful;     /* this driver is known to report what the device does not do: verify */
+	bool doubtful;     /* the driver is known to report what the device does not do: verify */
 	bool learn;        /* policy: hash = learn */
 	bool settled;      /* policy: hash = toeplitz or none */
-	bool may_learn;    /* should nobody tell, or what is told prove wrong */
-	bool untold[2];    /* of a family: nobody tells, but watching may */
-	bool learnable;    /* of any */
-	bool disproved;    /* what is reported was seen not to be so */
-	bool learned;      /* what is said below comes of watching; where ports are predictable, so
-			      does the arrival */
+	bool may_learn;    /* if nothing is reported, or what is reported proves wrong */
+	bool untold[2];    /* by family: not reported, but can be learned by watching */
+	bool learnable;    /* either family */
+	bool disproved;    /* the device was seen not to do what is reported */
+	bool learned;      /* the verdict below comes from watching; so does the arrival where
+			      ports are predictable */
 	uint32_t rules;    /* n-tuple rules that touch TCP */
 	uint32_t contexts; /* RSS contexts besides the default one */
 
@@ -142,7 +142,7 @@ struct nic_view {
 	/* Inbound: packets are spread over CPUs by queue or by RPS, so the listening half may
 	 * trust the CPU of a SYN. */
 	bool spreads;
-	enum nic_reason spreads_not; /* REASON_NONE when it does */
+	enum nic_reason spreads_not; /* REASON_NONE where it does */
 	/* Outbound: the arrival above can be inverted to source ports; [0] IPv4, [1] IPv6. */
 	bool predictable[2];
 	enum nic_reason predictable_not[2];
@@ -155,35 +155,35 @@ struct nic_set {
 	struct nic_view view[NIC_MAX];
 };
 
-/* Looks at every interface of this network namespace. `policy` may be NULL. Allocates nothing,
- * leaves no descriptor open, needs 8 KB of stack. Drivers are asked: that takes the kernel's lock
- * of all network configuration, which may be held for seconds. Measured: 0.1 ms a NIC of one queue,
- * 20 us a veth. Returns the number of views or -errno when not even the names of the interfaces can
- * be had. */
+/* Looks at every interface of this network namespace. `policy` may be NULL. Allocates nothing and
+ * leaves no descriptor open. Drivers are asked, under the kernel's lock of all network
+ * configuration, which somebody else may hold for seconds. Measured: 0.1 ms for a NIC of one queue,
+ * 20 us for a veth. Returns the number of views, or -errno where not even the names of the
+ * interfaces can be read. */
 int nic_scan(struct nic_set *out, const struct policy *policy, const struct nic_sources *sources);
 
 /* Whether two scans found the same. */
 bool nic_set_same(const struct nic_set *a, const struct nic_set *b);
 
-/* An interface that need not exist: `dev` as its [nic] section alone describes it. */
+/* `dev`, which need not exist, as its [nic] section alone describes it. */
 void nic_scan_described(struct nic_set *out, const char *dev, const struct policy *policy);
 
-/* What the interface reports was seen not to be so: nothing is told of it. */
+/* The device was seen not to do what it reports: forgets what it reported. */
 void nic_disprove(struct nic_view *view);
 
-/* What watching has taught of an interface, in place of what nic_scan() found; not where that would
- * take away what is told of a family. */
+/* Puts what watching has taught about an interface in place of what nic_scan() found, unless that
+ * would lose what is reported for a family. */
 struct learned;
 void nic_apply_learned(struct nic_view *view, const struct learned *learned);
 
-/* Whether any interface may be learned, so that it may spread yet. */
+/* Whether any interface can be learned, and so may turn out to spread packets. */
 bool nic_any_learnable(const struct nic_set *set);
 
-/* Whether any may come to spread, though none does: may be learned, or has several queues that one
- * CPU serves. */
+/* Whether any interface spreads packets or may come to: it can be learned, or has several queues
+ * that one CPU serves so far. */
 bool nic_may_spread(const struct nic_set *set);
 
-/* NULL when there is no such interface. Here and below, a set that is NULL is an empty one. */
+/* NULL where there is no such interface. Here and below, a NULL set is an empty one. */
 const struct nic_view *nic_by_index(const struct nic_set *set, uint32_t ifindex);
 const struct nic_view *nic_by_name(const struct nic_set *set, const char *name);
 
@@ -192,7 +192,8 @@ const struct nic_view *nic_by_name(const struct nic_set *set, const char *name);
 unsigned nic_spreading(const struct nic_set *set, uint32_t *ifindexes, unsigned max,
 		       cpu_set_t *cpus);
 
-/* Whether its packets come in by interfaces below: their arrival is taken over. */
+/* Whether its packets come in through interfaces below it (VLAN, bond, bridge): it takes their
+ * arrival over. */
 bool nic_stands_on_others(const struct nic_view *view);
 
 /* One word for tables and JSON, or one sentence; never NULL. */

@@ -1,5 +1,5 @@
-/* What discovery has to hold meanwhile, kept by whoever looks: it looks from within calls of the
- * application, whose threads may have stacks of 16 KB. Of one thread at a time. */
+/* Working memory of discovery, for one thread at a time. The caller provides it, as discovery runs
+ * inside calls of the application, whose threads may have stacks of 16 KB. */
 #pragma once
 #include "shim/nic/nic_links.h"
 #include "shim/nic/nic_view.h"

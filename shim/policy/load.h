@@ -1,4 +1,4 @@
-/* Inside policy_load(): what the file's reader and the environment's reader share. */
+/* What the reader of the file and the reader of the environment share, inside policy_load(). */
 #pragma once
 #include "shim/policy/option.h"
 #include <stdarg.h>
@@ -31,8 +31,8 @@ void policy_load_environment(struct policy_load *load);
 struct policy_place policy_place_of(struct policy *policy, enum policy_option_id id);
 struct policy_place policy_nic_place_of(struct policy_nic *nic, enum policy_nic_option_id id);
 
-/* The NIC section called name, made if there is none; NULL when there are too many or the name is
- * none that a NIC can have: *wrong then says which. */
+/* The section of the NIC called name, made if there is none. NULL where there are too many, or no
+ * NIC can have that name; *wrong then says which. */
 struct policy_nic *policy_nic_make(struct policy *policy, const char *name, bool folded,
 				   const char **wrong);
 

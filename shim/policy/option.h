@@ -1,4 +1,4 @@
-/* The table behind options.def, for whoever walks all options: the loader, `rssshim options`,
+/* options.def as a table, for code that walks all options: the loader, `rssshim options` and
  * `rssshim explain`. */
 #pragma once
 #include "shim/policy/policy.h"

@@ -89,7 +89,7 @@ enum policy_nic_option_id {
 	NIC_OPTION_COUNT
 };
 
-/* One [nic NAME] section, or what the environment says of that NIC. */
+/* One [nic NAME] section, or what the environment says about that NIC. */
 struct policy_nic {
 	char name[16]; /* IFNAMSIZ. Compare with policy_nic(): a name may come from a variable */
 	bool folded;   /* from a variable alone: upper case, '_' for all but letters and digits */
@@ -133,7 +133,7 @@ void policy_defaults(struct policy *policy);
 unsigned policy_load(struct policy *policy, const struct policy_source *source,
 		     policy_report_fn report, void *context);
 
-/* What the policy says of a NIC, NULL if nothing. */
+/* The [nic] section for a NIC, NULL if there is none. */
 const struct policy_nic *policy_nic(const struct policy *policy, const char *name);
 
 /* The values of a list, list->count of them. */

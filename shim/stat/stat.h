@@ -1,9 +1,9 @@
-/* Counting, for whoever in the library does something worth knowing.
+/* Counting what the library does.
  *
- * The numbers are in a memfd that all processes of an application share by inheritance, and that
- * the `rssshim` command finds through /proc: nothing in the file system, nothing left behind. Each
- * thread counts in a block of its own, with plain increments: no lock, no system call. Before the
- * memory exists, or where there is none, counting does nothing. */
+ * The numbers are in a memfd that all processes of an application inherit, and that the `rssshim`
+ * command finds through /proc: nothing in the file system, nothing left behind. Each thread counts
+ * in a block of its own, with plain increments: no lock and no system call. Until the memory
+ * exists, or where the kernel refuses it, counting does nothing. */
 #pragma once
 #include "shim/process/self.h"
 #include "shim/stat/stat_memory.h"
@@ -56,36 +56,36 @@ struct stat_origin {
 	bool observe; /* look at each arrival */
 };
 
-/* A memory that came over exec from the program before, which was the same: goes on counting there.
- * Call it before stat_start(); fd is ours from now on. */
+/* Goes on counting in the memory that came over exec from the same program. To be called before
+ * stat_start(); fd is ours from now on. */
 void stat_inherit(int fd);
 /* The descriptor of the memory, to go along over exec; -1: none. */
 int stat_descriptor(void);
 
-/* Makes the memory, once, under self_lock(). Where the kernel refuses there are no statistics, and
- * no other effect. */
+/* Makes the memory, once, under self_lock(). If the kernel refuses, there are no statistics;
+ * nothing else changes. */
 void stat_start(const struct stat_origin *origin);
-/* The interfaces were looked at, again. Under self_lock(). */
+/* The interfaces were looked at again. Under self_lock(). */
 void stat_set_nics(const struct nic_set *nics, const cpu_set_t *online);
 
-/* A listener is steered by that many members, and how says in which way; or members is 0 and how
- * says why it is not. */
+/* A listener is steered by that many members, in the way that `how` says; or members is 0, and
+ * `how` says why it is not steered. */
 void stat_listener(const struct socket_address *address, unsigned members, const char *how);
 
-/* Whether source ports are chosen, and for an interface, whether what is predicted comes true: of a
- * connection that was looked at, and in general: the fingerprint of the arrival by which it does
- * not, or 0. */
+/* Whether source ports are chosen; whether the prediction for one connection that was looked at
+ * came true; and whether an interface's predictions are trusted: mistrusted is the fingerprint of
+ * the arrival whose predictions proved wrong, or 0. */
 void stat_outgoing(enum stat_outgoing state);
 void stat_predicted(uint32_t ifindex, bool right);
 void stat_trust(uint32_t ifindex, uint64_t mistrusted);
 
-/* The packets of a connection of the calling thread were seen to arrive on that CPU, by that
- * interface; 0: not known. */
+/* The packets of a connection of the calling thread were seen to arrive on that CPU, by the
+ * interface ifindex (0: not known). */
 void stat_seen(enum stat_side side, int cpu, uint32_t ifindex);
 
-/* The connection fd is there: looks, now and then, on which CPU its packets arrive. ifindex: by
- * which interface, 0: not known (the kernel tells for accepted connections). A system call or two
- * when it does look. */
+/* The connection fd is established: now and then looks on which CPU its packets arrive, which takes
+ * a system call or two. ifindex: the interface, 0 where not known (for accepted connections the
+ * kernel tells). */
 void stat_look(enum stat_side side, int fd, uint32_t ifindex);
 static inline void stat_arrived(enum stat_side side, int fd, uint32_t ifindex)
 {

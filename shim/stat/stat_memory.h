@@ -1,7 +1,6 @@
-/* The memory that an application's processes count in: what the library writes and the command
- * reads.
+/* The memory that an application's processes count in: written by the library, read by the command.
  *
- * The command trusts none of it (it may be run by root on a hostile process): it works on a copy
+ * The command may be run by root on a hostile process, so it trusts none of it: it works on a copy
  * and checks every number and text, see stat_read.h. */
 #pragma once
 #include "shim/nic/nic_view.h"
@@ -34,8 +33,8 @@ enum stat_side { STAT_ACCEPT, STAT_CONNECT, STAT_SIDES };
 #define STAT_ROWS     (STAT_CPUS_MAX + 2)
 #define STAT_COLUMNS  (STAT_CPUS_MAX + 1)
 
-/* A thread's counters. A block whose thread has ended goes on with another one: sums are over all
- * blocks, so nothing is lost. */
+/* A thread's counters. Once the thread has ended, another one may take the block and count on: sums
+ * are over all blocks, so nothing is lost. */
 struct stat_block {
 	_Atomic uint64_t owner; /* process << 32 | thread; 0: never used */
 	uint64_t counter[STAT_COUNTERS];
@@ -46,19 +45,19 @@ struct stat_row {
 	_Atomic uint64_t arrived[STAT_COLUMNS];
 } __attribute__((aligned(128)));
 
-/* By which interface: its slot in stat_memory.nic, or this where that is not known. */
+/* An interface's slot in stat_memory.nic, or this where the interface is not known. */
 #define STAT_NO_NIC NIC_MAX
 
 enum stat_outcome_kind { STAT_ALIGNED, STAT_MISALIGNED, STAT_NOT_PINNED, STAT_OUTCOMES };
 
-/* What arrived on one CPU, for those of which the interface was looked at too. */
+/* What arrived on one CPU, by interface, of the connections whose interface was looked at. */
 struct stat_column {
 	_Atomic uint64_t nic[NIC_MAX + 1][STAT_OUTCOMES];
 } __attribute__((aligned(128)));
 
-/* What is known of an interface. It keeps its slot; that of one that is gone is taken by another
- * only where there is no free one. Each process of the application writes here what it finds out,
- * and they find out the same. */
+/* What is known about an interface. It keeps its slot; the slot of one that is gone is given to
+ * another only if none is free. Each process of the application writes what it finds out, and all
+ * find out the same. */
 struct stat_nic {
 	_Atomic uint32_t ifindex; /* 0: free */
 	char name[IF_NAMESIZE];

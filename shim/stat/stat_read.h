@@ -1,12 +1,12 @@
-/* Reading an application's memory, which may be anything: for the command, and pure. */
+/* Reading an application's memory of counters, which may hold anything. For the command; pure. */
 #pragma once
 #include "shim/stat/stat_memory.h"
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Checks a copy of the memory and puts right what is not: numbers out of range, texts without an
- * end or with control characters. After it everything in the copy can be used as it is. Returns 0;
- * -EPROTO: no memory of ours (or not yet ready); -EPROTONOSUPPORT: of another version. */
+/* Checks a copy of the memory and corrects what is wrong in it: numbers out of range, texts without
+ * an end or with control characters. Afterwards everything in the copy is safe to use. Returns 0;
+ * -EPROTO: not such a memory (or not ready yet); -EPROTONOSUPPORT: of another version. */
 int stat_check(struct stat_memory *copy, size_t size);
 
 struct stat_counter_info {
@@ -35,8 +35,7 @@ void stat_sum(struct stat_totals *totals, const struct stat_memory *copy);
 /* Connections accepted or made, steered or not. */
 uint64_t stat_connections(const struct stat_totals *totals, enum stat_side side);
 
-/* Leaves of what was looked at only what came after earlier, another checked copy of that memory.
- */
+/* Subtracts what was already looked at in `earlier`, an older checked copy of the same memory. */
 void stat_since(struct stat_memory *copy, const struct stat_memory *earlier);
 
 /* What was looked at of one side. */
