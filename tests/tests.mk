@@ -1,10 +1,14 @@
-# Tests. Unit tests link the archive, never the interposers: a test must not be shimmed itself.
+# Tests. Unit tests link the archive, and objects of the command that they name; never the
+# interposers: a test must not be shimmed itself.
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT_BIN := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRC))
 
 $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/core.a
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -std=gnu11 $(WARN) $(CFLAGS) -o $@ $< $(BUILD)/core.a $(LDFLAGS) -lcriterion -linih
+	$(CC) $(CPPFLAGS) -std=gnu11 $(WARN) $(CFLAGS) -o $@ $< $(filter %.o,$^) $(BUILD)/core.a \
+		$(LDFLAGS) -lcriterion -linih
+
+$(BUILD)/unit/test_nic_scan: $(BUILD)/shim/command/nic_knowledge.o
 
 .PHONY: unit
 unit: $(UNIT_BIN)

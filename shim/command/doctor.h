@@ -1,7 +1,7 @@
 /* Findings of `rssshim doctor`. */
 #pragma once
+#include "shim/command/nic_knowledge.h"
 #include "shim/kernel/topology.h"
-#include "shim/nic/nic_arrival.h"
 
 enum severity {
 	FINDING_WARNING, /* costs something */

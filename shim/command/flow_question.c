@@ -1,7 +1,7 @@
 #include "shim/command/flow_question.h"
 #include "shim/command/lessons.h"
+#include "shim/command/nic_knowledge.h"
 #include "shim/command/verbs.h"
-#include "shim/nic/nic_arrival.h"
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 #include "shim/command/lessons.h"
 #include "shim/command/application.h"
-#include "shim/nic/nic_arrival.h"
+#include "shim/command/nic_knowledge.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 #include "shim/command/nic.h"
+#include "shim/command/nic_knowledge.h"
 #include "shim/command/verbs.h"
-#include "shim/nic/nic_arrival.h"
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>

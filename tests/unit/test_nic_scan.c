@@ -1,5 +1,5 @@
 /* Discovery on the running kernel, in network namespaces of our own where something is changed. */
-#include "shim/nic/nic_arrival.h"
+#include "shim/command/nic_knowledge.h"
 #include "shim/nic/nic_glance.h"
 #include "shim/nic/nic_sources.h"
 #include "shim/nic/nic_work.h"

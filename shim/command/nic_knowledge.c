@@ -1,4 +1,4 @@
-#include "shim/nic/nic_arrival.h"
+#include "shim/command/nic_knowledge.h"
 #include "shim/nic/nic_sources.h"
 #include "shim/policy/start.h"
 #include <errno.h>

@@ -1,5 +1,4 @@
-/* What the verbs of the command know of the NICs: the kernel's answers and a policy on top. Not for
- * use inside a server: allocates and uses stdio. */
+/* What the verbs know about the NICs: the kernel's answers, and a policy on top. */
 #pragma once
 #include "shim/decide/arrival.h"
 #include "shim/nic/nic_view.h"
@@ -25,8 +24,8 @@ int nic_knowledge_load(struct nic_knowledge *known, const char *conf_path, bool 
 const struct nic_view *nic_knowledge_find(struct nic_knowledge *known, const char *dev, char *why,
 					  size_t why_len);
 
-/* The arrival of one interface, sealed. Returns 0, and in `why` "" or what speaks against choosing
- * ports by it (it follows flows, one CPU serves all queues); or -errno and in `why` what is
- * missing. CPUs that are not known stay -1. */
+/* The arrival of one interface, sealed; CPUs that are not known stay -1. Returns 0, and in `why` ""
+ * or what speaks against choosing ports by it (it follows flows, one CPU serves all queues); or
+ * -errno, and in `why` what is missing. */
 int nic_arrival_load(const char *dev, const char *conf_path, struct arrival *out, char *why,
 		     size_t why_len);
