@@ -1,7 +1,8 @@
 #include "shim/decide/learn.h"
 #include <string.h>
 
-#define TRUST_AFTER    12   /* predictions that came true in a row before any is told */
+#define TRUST_AFTER    12   /* predictions that came true in a row before any is told ... */
+#define TRUST_MORE     4    /* ... and so many more for each beginning that led to nothing */
 #define JUDGED         16   /* recent judgements that count ... */
 #define JUDGED_BAD     5    /* ... and how many contradictions among them are too many */
 #define UNRESOLVED_MAX 8    /* contradictions, however rare, that call for a better explanation */
@@ -17,6 +18,12 @@ void learn_init(struct learn *l, enum flow_family family)
 {
 	memset(l, 0, sizeof(*l));
 	l->family = family;
+}
+
+/* Every beginning is another chance for a run of luck. */
+static unsigned trust_after(const struct learn *l)
+{
+	return TRUST_AFTER + TRUST_MORE * l->failures;
 }
 
 /* The nth of the latest observations, from 1. */
@@ -153,14 +160,14 @@ static void judge(struct learn *l, enum learn_verdict verdict)
 {
 	l->recent = l->recent << 1 | (verdict == LEARN_CONTRADICTED);
 	if (verdict == LEARN_CONFIRMED) {
-		if (l->confirmed < UINT16_MAX && ++l->confirmed == TRUST_AFTER)
+		if (l->confirmed < UINT16_MAX && ++l->confirmed == trust_after(l))
 			l->changes++;
 		return;
 	}
 	l->contradictions++;
 	l->unresolved++;
 	l->same_flow += is_same_flow(l);
-	if (l->confirmed < TRUST_AFTER)
+	if (l->confirmed < trust_after(l))
 		l->confirmed = 0;
 	l->surprises = 0;
 	if (__builtin_popcount(l->recent & ((1u << JUDGED) - 1)) >= JUDGED_BAD) {
@@ -245,7 +252,7 @@ enum learn_verdict learn_observe(struct learn *l, const struct flow *flow, int c
 		l->surprises += kin_cpu != cpu;
 	if (verdict != LEARN_TAUGHT)
 		judge(l, verdict);
-	if (l->state == LEARN_WATCHING && l->space.complete && l->confirmed >= TRUST_AFTER &&
+	if (l->state == LEARN_WATCHING && l->space.complete && l->confirmed >= trust_after(l) &&
 	    l->surprises >= SURPRISES_MIN) {
 		l->state = LEARN_KNOWN;
 		l->failures = 0;
@@ -260,7 +267,7 @@ int learn_predict(const struct learn *l, const struct flow *flow)
 	struct tuple tuple;
 	bool sure = false;
 
-	if (l->state == LEARN_REFUSED || l->confirmed < TRUST_AFTER)
+	if (l->state == LEARN_REFUSED || l->confirmed < trust_after(l))
 		return -1;
 	tuple_of_flow(&tuple, flow);
 

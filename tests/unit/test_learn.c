@@ -1,60 +1,10 @@
 /* Learning where flows arrive, held against NICs of which nothing but (flow, CPU) is shown. */
-#include "shim/decide/learn.h"
 #include "shim/decide/ports.h"
-#include "tests/unit/reference.h"
+#include "tests/unit/shown_nic.h"
 #include <criterion/criterion.h>
 
 static struct learn_room room;
-static struct arrival nic;     /* the truth */
 static struct arrival learned; /* what came of watching */
-static struct learn learn[FLOW_FAMILIES];
-static uint64_t state = 1;
-
-static int truth(const struct flow *flow)
-{
-	return reference_cpu(&nic, reference_hash(&nic.hash, flow));
-}
-
-/* A NIC with a random key, its queues on CPUs in some order. */
-static void nic_random(unsigned size, unsigned cpus)
-{
-	uint8_t key[40];
-
-	random_bytes(&state, key, 40);
-	arrival_fill(&nic, key, 40, size, cpus, cpus);
-	for (unsigned i = cpus - 1; i > 0; i--) {
-		unsigned j = random_below(&state, i + 1);
-		int16_t swap = nic.queue_cpu[i];
-
-		nic.queue_cpu[i] = nic.queue_cpu[j];
-		nic.queue_cpu[j] = swap;
-	}
-	learn_init(&learn[0], FLOW_IPV4);
-	learn_init(&learn[1], FLOW_IPV6);
-}
-
-/* Connections to a few servers from one address, as a proxy makes them. */
-#define SERVERS 5
-static struct flow servers[FLOW_FAMILIES][SERVERS];
-
-static void servers_random(void)
-{
-	for (unsigned f = 0; f < FLOW_FAMILIES; f++) {
-		for (unsigned i = 0; i < SERVERS; i++) {
-			servers[f][i] = random_flow(&state, f ? AF_INET6 : AF_INET);
-			servers[f][i].remote_port = 443;
-			memcpy(servers[f][i].local, servers[f][0].local, 16);
-		}
-	}
-}
-
-static struct flow outgoing(unsigned family)
-{
-	struct flow flow = servers[family][random_below(&state, SERVERS)];
-
-	flow.local_port = (uint16_t)(32768 + random_below(&state, 60999 - 32768 + 1));
-	return flow;
-}
 
 /* Connections from anywhere to one listener. */
 static struct flow incoming(unsigned family)
@@ -136,63 +86,6 @@ Test(learn, incoming_never_wrong, .timeout = 60)
 		}
 		known = known_of(family, incoming, 50);
 		cr_assert_eq(known, 50, "round %u: %u of 50", round, known);
-	}
-}
-
-/* How many observations it takes until all is known, over many keys. Measured over 500 others: all
- * is known after 40 for 99.4 % of the keys on 2 CPUs and 99.6 % on 4, after 100 for 100 % on 8,
- * after 200 for 94.4 % on 32 (where it is 99.7 % of the flows then); medians 32, 33, 36, 121. */
-#define ASKED 100
-
-static int by_number(const void *a, const void *b)
-{
-	unsigned left = *(const unsigned *)a, right = *(const unsigned *)b;
-
-	return left < right ? -1 : left > right;
-}
-
-Test(learn, few_observations_are_enough, .timeout = 60)
-{
-	enum { KEYS = 200, NEVER = 9999 };
-	static const struct {
-		unsigned cpus, after, keys_percent, median;
-	} wanted[] = {{2, 40, 97, 36}, {4, 40, 97, 36}, {8, 100, 99, 40}, {32, 200, 88, 135}};
-	static struct flow ask[ASKED];
-	unsigned needed[KEYS];
-
-	for (unsigned which = 0; which < 4; which++) {
-		unsigned in_time = 0, known = 0;
-
-		for (unsigned round = 0; round < KEYS; round++) {
-			nic_random(128, wanted[which].cpus);
-			servers_random();
-			for (unsigned i = 0; i < ASKED; i++)
-				ask[i] = outgoing(FLOW_IPV4);
-			needed[round] = NEVER;
-			for (unsigned n = 1; n <= wanted[which].after; n++) {
-				unsigned all = 0;
-
-				watch(FLOW_IPV4, outgoing, 1);
-				for (unsigned i = 0; i < ASKED; i++) {
-					int cpu = learn_predict(&learn[FLOW_IPV4], &ask[i]);
-
-					cr_assert(cpu < 0 || cpu == truth(&ask[i]));
-					all += cpu >= 0;
-				}
-				if (all == ASKED && needed[round] == NEVER)
-					needed[round] = n;
-				known += n == wanted[which].after ? all : 0;
-			}
-			in_time += needed[round] != NEVER;
-		}
-		qsort(needed, KEYS, sizeof(needed[0]), by_number);
-		cr_expect_geq(100 * in_time, KEYS * wanted[which].keys_percent,
-			      "%u CPUs: %u of %u keys known after %u", wanted[which].cpus, in_time,
-			      KEYS, wanted[which].after);
-		cr_expect_geq(known, KEYS * ASKED / 1000 * 995, "%u CPUs: %u of %u flows",
-			      wanted[which].cpus, known, KEYS * ASKED);
-		cr_expect_leq(needed[KEYS / 2], wanted[which].median, "%u CPUs: median %u",
-			      wanted[which].cpus, needed[KEYS / 2]);
 	}
 }
 
@@ -520,44 +413,4 @@ Test(learn, one_cpu_is_not_a_map)
 	watch(FLOW_IPV4, outgoing, 300);
 	cr_expect_eq(learn[0].state, LEARN_WATCHING);
 	cr_expect_not(learn_arrival(&learned, &learn[0], NULL, &room));
-}
-
-static unsigned observations_until_known(bool probing)
-{
-	struct flow flow = servers[0][0];
-	unsigned i = 0;
-
-	learn_init(&learn[0], FLOW_IPV4);
-	for (; learn[0].state != LEARN_KNOWN && i < 2000; i++) {
-		uint16_t port =
-			probing ? learn_probe(&learn[0], &flow, 32768, 60999, random_next(&state))
-				: 0;
-
-		flow.local_port = port ? port : (uint16_t)(32768 + random_below(&state, 28232));
-		learn_observe(&learn[0], &flow, truth(&flow), -1);
-	}
-	return i;
-}
-
-/* A port chosen to teach is worth more than one that comes along. */
-Test(learn, probing_is_faster_than_waiting)
-{
-	static const unsigned cpus[] = {2, 4, 8, 32}, most[] = {30, 30, 35, 75};
-
-	for (unsigned which = 0; which < 4; which++) {
-		unsigned probes = 0, waits = 0;
-
-		for (unsigned round = 0; round < 50; round++) {
-			servers_random();
-			nic_random(128, cpus[which]);
-			probes += observations_until_known(true);
-			waits += observations_until_known(false);
-		}
-		cr_expect_leq(probes, 50 * most[which], "%u CPUs: %u", cpus[which], probes / 50);
-		/* On two CPUs most of the time goes into making sure. */
-		cr_expect_leq(probes, waits + waits / 20, "%u CPUs: %u, %u", cpus[which], probes,
-			      waits);
-		if (cpus[which] == 32)
-			cr_expect_lt(probes, waits * 3 / 4, "%u, %u", probes, waits);
-	}
 }
