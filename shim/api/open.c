@@ -172,7 +172,7 @@ static bool ports_changed(struct rssshim *rss)
 /* Looks again, into `next`. */
 static bool anything_changed(struct rssshim *rss, const struct view *view, struct view *next)
 {
-	/* Where netlink is refused, nobody tells. */
+	/* Where netlink is refused, no change is announced. */
 	bool routes = rss->news.route < 0 || route_changed(rss->news.route, NULL);
 	bool rss_settings = route_changed(rss->news.ethtool, NULL);
 	bool ports = ports_changed(rss);

@@ -31,7 +31,7 @@ struct rssshim {
 	pthread_rwlock_t in_use;
 	struct view view[2];
 	uint32_t epoch; /* of the process that opened it: self_epoch() */
-	/* Of the one thread that looks or asks the kernel. */
+	/* For the one thread that looks at the machine or asks the kernel. */
 	pthread_mutex_t looking;
 	struct policy policy;
 	struct nic_sources sources;

@@ -56,7 +56,7 @@ static void take_keys(void)
 		return;
 	raw = before;
 	raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
-	/* Who is stopped leaves the terminal as it is. */
+	/* A stopped process leaves the terminal as it is. */
 	raw.c_cc[VSUSP] = _POSIX_VDISABLE;
 	tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
 }

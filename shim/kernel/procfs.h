@@ -29,7 +29,7 @@ int procfs_open(int dir, const struct path *path);
 typedef void (*procfs_feed_fn)(void *context, const char *text, size_t len);
 int procfs_feed(int dir, const char *path, procfs_feed_fn feed, void *context);
 
-/* Of the whole file. Returns 0, -errno, or -EBADMSG when it holds something else. */
+/* The file must hold nothing else. Return 0, -errno, or -EBADMSG where it does. */
 int procfs_number(int dir, const struct path *path, long *value);
 int procfs_cpu_list(int dir, const struct path *path, cpu_set_t *cpus);
 int procfs_cpu_mask(int dir, const struct path *path, cpu_set_t *cpus);

@@ -8,7 +8,7 @@
 
 void random_secret(uint8_t secret[RANDOM_SECRET])
 {
-	/* Of the kernel, at each exec (AT_RANDOM); libc uses but a part of them. */
+	/* Given by the kernel at each exec (AT_RANDOM); libc uses only part of them. */
 	const void *at_exec = (const void *)(uintptr_t)getauxval(AT_RANDOM);
 	uint64_t word[2] = {0};
 	struct timespec now;

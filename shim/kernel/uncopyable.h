@@ -1,12 +1,11 @@
-/* What an application can give a socket and nobody can read back: keys of connections, policies of
- * IPsec. A connection that comes by a copy of the socket would do without. */
+/* What an application can set on a socket that cannot be read back: keys of connections, IPsec
+ * policies. A connection that came through a copy of the socket would lack it. */
 #pragma once
 #include <stdbool.h>
 
-/* Whether setsockopt() of that leaves a socket which cannot be copied. */
+/* Whether a socket cannot be copied once this option was set on it. */
 bool uncopyable_option(int level, int name);
 
-/* Whether a listening socket, of which nobody knows what was done to it, has keys. MD5 keys are
- * shown only to who has CAP_NET_ADMIN: to others it seems to have none. Costs a dump over netlink.
- */
+/* Whether a listening socket of unknown history has keys. MD5 keys are shown only to holders of
+ * CAP_NET_ADMIN; to others the socket seems to have none. Costs a dump over netlink. */
 bool uncopyable_is(int fd);

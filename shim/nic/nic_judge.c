@@ -78,7 +78,7 @@ static enum nic_reason spread_reason(const struct nic_view *view, const struct q
 		return reason;
 	if (use->queues < 2)
 		return REASON_SINGLE_QUEUE;
-	/* Of queues with unknown CPUs, the SYN itself will tell. */
+	/* Where the CPU of a queue is unknown, the SYN itself will tell. */
 	if (use->cpus_known == use->queues && cpu_set_single(&view->cpus) >= 0)
 		return REASON_ONE_CPU;
 	return REASON_NONE;

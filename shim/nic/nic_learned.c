@@ -1,4 +1,4 @@
-/* Interfaces of which nobody tells where packets arrive, but that can be watched. */
+/* Interfaces that do not report where packets arrive, but can be watched. */
 #include "shim/decide/learner.h"
 #include "shim/nic/nic_read.h"
 

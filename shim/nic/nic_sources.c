@@ -52,7 +52,7 @@ void nic_sources_close(struct nic_sources *sources)
 	}
 }
 
-/* Of Linux 5.2: a mount of its own, attached nowhere, of which ".." is itself. */
+/* Linux 5.2: makes a mount of its own that is attached nowhere, so that its ".." is itself. */
 #ifndef SYS_open_tree
 #define SYS_open_tree 428
 #endif

@@ -113,7 +113,7 @@ struct nic_view {
 	int16_t tx_cpu[RSS_QUEUES_MAX];    /* CPU of a transmit queue's interrupt; -1: unknown */
 	int16_t xps_queue[CPU_SETSIZE];    /* first transmit queue XPS gives this CPU; -1: none */
 	int32_t queue_irq[RSS_QUEUES_MAX]; /* of the receive queues; -1: unknown */
-	/* Of a threaded NAPI, the kernel's number of its thread; -1: none known. */
+	/* The kernel's number of a threaded NAPI's thread; -1: none known. */
 	int32_t queue_thread[RSS_QUEUES_MAX];
 
 	bool multi_queue;   /* the table, or the channel count, names more than one queue */

@@ -39,7 +39,7 @@ static void take_key(struct rss_hash *hash, const uint8_t *key, size_t len)
 {
 	uint8_t any = 0;
 
-	/* Of a longer one, no hash of ours uses the rest. */
+	/* No hash of ours uses more. */
 	if (len > RSS_KEY_MAX)
 		len = RSS_KEY_MAX;
 	for (size_t i = 0; i < len; i++)
