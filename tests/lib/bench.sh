@@ -140,7 +140,9 @@ world_up() {
 	# The redirected frame carries no word of a checksum still to be filled in.
 	in_client ethtool -K cli0 tx off >/dev/null || bench_die "cli0: checksum offload stays on"
 	bench_addresses "$clients" "$upstreams"
-	in_client sysctl -qw net.ipv4.tcp_tw_reuse=1 net.ipv4.ip_local_port_range="1024 65535"
+	# Ports of upstream servers are for those, whenever they start.
+	in_client sysctl -qw net.ipv4.tcp_tw_reuse=1 net.ipv4.ip_local_port_range="1024 65535" \
+		net.ipv4.ip_local_reserved_ports=9000-9999
 	[ "$softnic" = no ] && return
 	read -ra word <<<"$(bench_table_option "$table")"
 	in_dut "$BUILD/softnic" attach rss0 --key "$key" "${word[0]}" "${word[*]:1}" \
