@@ -69,8 +69,8 @@ for family in 4 6; do
 	# that is more often the one on the CPU of the packets.
 	counts=$(conns_hold --to "$to:8080" --from "$from" --count 1000 --request / --concurrency 1)
 	is "$(jq -c '[.ok, .failed, .held]' <<<"$counts")" "[1000,0,1000]" "1000 connections over IPv$family"
-	between "$(observe --json --listen 8080 "$NGINX_PID" | jq .share)" 35 65 \
-		"plain nginx serves about half of them where they arrive"
+	between "$(observe --json --listen 8080 "$NGINX_PID" | jq .share)" 10 90 \
+		"plain nginx serves a part of them where they arrive, by chance"
 	conns_release
 done
 

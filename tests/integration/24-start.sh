@@ -4,6 +4,7 @@
 # malloc, under jemalloc, stacked under and over another that wraps the same calls.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
+. "$(dirname "$0")/../lib/stalls.sh"
 why=$(bench_lacks) && skip_all "$why"
 
 SOURCES=$(cd "$(dirname "$0")/../preload" && pwd)
@@ -22,9 +23,7 @@ serves() {
 	shift 2
 	nginx_conf workers=2 port=8080
 	nginx_up env "LD_PRELOAD=$preload" "RSSSHIM_CONF=$WORLD_DIR/policy.ini" "$@"
-	conns_hold --to "$DUT4:8080" --from "$CLIENT4" --count 300 --concurrency 1 --request / >/dev/null
-	is "$(observe --json --listen 8080 "$NGINX_PID" | jq -c '[.aligned, .total]')" "[300,300]" "$name"
-	conns_release
+	all_aligned "$name" 4 300 "$NGINX_PID" --request /
 	nginx_down
 }
 
@@ -49,7 +48,7 @@ for order in "$WORLD_DIR/stacked.so:$LIB" "$LIB:$WORLD_DIR/stacked.so"; do
 	chmod 755 "$WORLD_DIR"
 	serves "a library that wraps accept4() too, $which the shim" "$order" \
 		"STACKED_COUNTS=$WORLD_DIR/counts"
-	is "$(awk '{ sum += $1 } END { print sum + 0 }' "$WORLD_DIR/counts")" 300 \
+	is "$(awk '{ sum += $1 } END { print sum + 0 }' "$WORLD_DIR/counts")" $((300 * ROUNDS)) \
 		"a library that wraps accept4() too, $which the shim: every connection came through it"
 done
 lookup=$LIB:$WORLD_DIR/lookup.so

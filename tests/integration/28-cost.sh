@@ -24,7 +24,7 @@ traced() {
 	strace -f -qq -o "$file" "${attach[@]}" 2>/dev/null &
 	tracer=$!
 	TRACER=$tracer
-	wait_until 5 is_traced "$pid" || bench_die "strace does not attach"
+	wait_until 20 is_traced "$pid" || bench_die "strace does not attach"
 	start=${EPOCHREALTIME/./}
 	"$@" >"$WORLD_DIR/traced.out"
 	TOOK=$(((${EPOCHREALTIME/./} - start) / 1000))

@@ -5,6 +5,7 @@
 # that nobody watches.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
+. "$(dirname "$0")/../lib/stalls.sh"
 why=$(bench_lacks) && skip_all "$why"
 
 world_up clients=4
@@ -21,18 +22,15 @@ SHARE=(env "LD_PRELOAD=$BUILD/librssshim.so" "RSSSHIM_CONF=$WORLD_DIR/share.ini"
 share_way() {
 	local first second
 	: >"$LOG"
-	spawn_dut first "${SHARE[@]}" "$BUILD/serve" --port 8080 --cpus 0 --wait "$1" --doze 2
+	spawn_dut first "${SHARE[@]}" "$BUILD/serve" --port 8080 --cpus 0 --wait "$1" --doze 3
 	first=$SPAWNED
 	wait_port dut 8080
 	spawn_dut second "${SHARE[@]}" "$BUILD/serve" --port 8080 --cpus 1 --wait "$1"
 	second=$SPAWNED
-	ok "$1: said that nobody answers" wait_until 2 grep -q "8080: who has its group does not answer" "$LOG"
-	ok "$1: until somebody does" wait_until 10 grep -q "8080: 2 members, at last" "$LOG"
+	ok "$1: said that nobody answers" wait_until 3 grep -q "8080: who has its group does not answer" "$LOG"
+	ok "$1: until somebody does" wait_until 20 grep -q "8080: 2 members, at last" "$LOG"
 	wait_ready 1 "$first"
-	conns_hold --to "$DUT4:8080" --from "$CLIENT4" --count 300 --concurrency 1 --numbered >/dev/null
-	is "$(observe --json --listen 8080 "$first" "$second" | jq -c '[.aligned, .total]')" "[300,300]" \
-		"$1: then all is where its packets arrive"
-	conns_release
+	all_aligned "$1: then all is where its packets arrive" 4 300 "$first $second" --numbered
 	stop_pid "$first"
 	stop_pid "$second"
 	wait_free dut 8080
@@ -47,18 +45,15 @@ first=$SPAWNED
 wait_port dut 8080
 spawn_dut second unshare --pid --fork --kill-child "${SHARE[@]}" "$BUILD/serve" --port 8080 --cpus 1 --wait epoll
 contained() { second=$(pgrep -P "$SPAWNED"); }
-wait_until 5 contained || bench_die "no process in a pid name space of its own"
+wait_until 20 contained || bench_die "no process in a pid name space of its own"
 wait_ready 1 "$first"
 wait_ready 1 "$second"
-conns_hold --to "$DUT4:8080" --from "$CLIENT4" --count 300 --concurrency 1 --numbered >/dev/null
-is "$(observe --json --listen 8080 "$first" "$second" | jq -c '[.aligned, .total]')" "[300,300]" \
-	"another pid name space: all is where its packets arrive"
-conns_release
+all_aligned "another pid name space: all is where its packets arrive" 4 300 "$first $second" --numbered
 # Who takes the other for dead attaches a program without it.
 timeout 3 strace -qq -e trace=setsockopt -o "$WORLD_DIR/strace" -p "$first" -p "$second" || true
 is "$(grep -c setsockopt "$WORLD_DIR/strace")" 0 "another pid name space: nobody takes the other for dead"
 kill -KILL "$second"
-wait_until 5 bench_gone "$second"
+wait_until 20 bench_gone "$second"
 counts=$(in_client timeout 20 "$BUILD/conns" --to "$DUT4:8080" --from "$CLIENT4" --count 100 --concurrency 8 \
 	--numbered)
 is "$(jq -c '[.ok, .failed]' <<<"$counts")" "[100,0]" "another pid name space: and the dead are replaced"
@@ -77,13 +72,13 @@ is "$members" 6 "two listeners, with two members each"
 mv "$WORLD_DIR/other/librssshim.so" "$WORLD_DIR/shim.so"
 old=$NGINX_PID
 kill -USR2 "$old"
-wait_until 5 test -s "$WORLD_DIR/nginx.pid.oldbin" || bench_die "no upgrade"
-wait_until 5 test -s "$WORLD_DIR/nginx.pid"
+wait_until 20 test -s "$WORLD_DIR/nginx.pid.oldbin" || bench_die "no upgrade"
+wait_until 20 test -s "$WORLD_DIR/nginx.pid"
 NGINX_PID=$(cat "$WORLD_DIR/nginx.pid")
 wait_ready 2 "$NGINX_PID"
 # shellcheck disable=SC2046
 kill -KILL "$old" $(pgrep -P "$old" | grep -vx "$NGINX_PID")
-wait_until 5 bench_gone "$old"
+wait_until 20 bench_gone "$old"
 is "$(in_dut ss -Hltn "sport = :8080" | wc -l)" 2 "another version: members went with the old generation"
 counts=$(in_client "$BUILD/conns" --to "$DUT4:8080" --from "$CLIENT4" --count 200 --concurrency 8 --request /)
 is "$(jq -c '[.ok, .failed]' <<<"$counts")" "[200,0]" "another version: the new generation serves all"

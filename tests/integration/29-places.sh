@@ -4,6 +4,7 @@
 # where the thread that listens happens to be, or on another device.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
+. "$(dirname "$0")/../lib/stalls.sh"
 why=$(bench_lacks) && skip_all "$why"
 
 LIB=$(cd "$(dirname "$0")/../lib" && pwd)
@@ -43,12 +44,8 @@ stop_pid "$SPAWNED"
 spawn_dut devices "${SHIM[@]}" python3 "$LIB/two_devices.py" 8082 0 1
 wait_port dut 8082
 wait_ready 2 "$SPAWNED"
-counts=$(conns_hold --to "$DUT4:8082" --from "$CLIENT4" --count 200 --concurrency 1 --numbered)
-is "$(jq -c '[.ok, .failed]' <<<"$counts")" "[200,0]" \
-	"what comes by one device is never given to the listener of another"
-is "$(observe --json --listen 8082 "$SPAWNED" | jq -c '[.aligned, .total]')" "[200,200]" \
-	"and is where its packets arrive"
-conns_release
+PORT=8082 all_aligned "what comes by one device is never given to the listener of another, and is aligned" \
+	4 200 "$SPAWNED" --numbered
 counts=$(in_dut "$BUILD/conns" --to 127.0.0.1:8082 --count 50 --numbered)
 is "$(jq -c '[.ok, .failed]' <<<"$counts")" "[50,0]" "nor the other way round"
 stop_pid "$SPAWNED"

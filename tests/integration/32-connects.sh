@@ -84,12 +84,12 @@ EOF
 spawn_dut haproxy "${SHIM[@]}" haproxy -f "$WORLD_DIR/haproxy.cfg"
 proxy=$SPAWNED
 wait_port dut 8080
-sleep 1
+wait_ready 2 "$proxy"
 # traced COMMAND...: what all threads of the proxy do about sockets meanwhile, in $WORLD_DIR/trace.
 traced() {
 	strace -f -qq -e trace=setsockopt,sendto,connect -o "$WORLD_DIR/trace" -p "$proxy" 2>/dev/null &
 	TRACER=$!
-	wait_until 5 eval '! grep -q "^TracerPid:.0$" /proc/$proxy/task/*/status' || bench_die "strace does not attach"
+	wait_until 20 eval '! grep -q "^TracerPid:.0$" /proc/$proxy/task/*/status' || bench_die "strace does not attach"
 	"$@"
 	kill -INT "$TRACER"
 	wait "$TRACER" 2>/dev/null

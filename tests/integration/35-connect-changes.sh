@@ -4,6 +4,7 @@
 # that the routing policy decides, and trust that comes back.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
+. "$(dirname "$0")/../lib/stalls.sh"
 . "$(dirname "$0")/../lib/connects.sh"
 why=$(bench_lacks) && skip_all "$why"
 
@@ -23,19 +24,26 @@ spawn_client dns python3 "$LIB/dns.py" "${UP4[0]}" 5353 "$WORLD_DIR/answer"
 nginx_conf location="resolver ${UP4[0]}:5353 valid=1s ipv6=off; set \$name up.test; \
 	proxy_http_version 1.1; proxy_set_header Connection ''; proxy_pass http://\$name:9003;"
 nginx_up "${SHIM[@]}"
-sleep 0.5
 # sessions NAME ADDRESS: 300 requests at once, to an upstream that lets them wait: where their
 # upstream legs went and arrived.
 established() { (($(in_dut ss -Htn state established dst "$1:9003" | wc -l) >= 300)); }
 sessions() {
+	despite_stalls measure "$2"
+	is "$THERE" 0 "$1: at $2"
+	is "$SEEN" "[300,300]" "$1: aligned"
+	is "$SERVED" "[300,0]" "$1: all served"
+}
+measure() { # ADDRESS
 	local client
 	in_client "$BUILD/conns" --to "$DUT4:8080" --from "$CLIENT4" --count 300 --concurrency 300 --timeout 30 \
 		--request / >"$WORLD_DIR/sessions" &
 	client=$!
-	ok "$1: at $2" wait_until 5 established "$2"
-	is "$(observe --json --upstream 9003 "$NGINX_PID" | jq -c '[.aligned, .total]')" "[300,300]" "$1: aligned"
+	wait_until 5 established "$1"
+	THERE=$?
+	SEEN=$(observe --json --upstream 9003 "$NGINX_PID" | jq -c '[.aligned, .total]')
 	wait "$client"
-	is "$(jq -c '[.ok, .failed]' "$WORLD_DIR/sessions")" "[300,0]" "$1: all served"
+	SERVED=$(jq -c '[.ok, .failed]' "$WORLD_DIR/sessions")
+	[ "$THERE $SEEN $SERVED" = "0 [300,300] [300,0]" ]
 }
 sessions "nginx resolver" "${UP4[0]}"
 echo "${UP4[1]}" >"$WORLD_DIR/answer"
@@ -66,7 +74,7 @@ haproxy_up() { # SOURCE VARIABLE...
 	spawn_dut haproxy "${SHIM[@]}" "$@" haproxy -f "$WORLD_DIR/haproxy.cfg"
 	HAPROXY=$SPAWNED
 	wait_port dut 8080
-	sleep 1
+	wait_ready 2 "$HAPROXY"
 	conns_hold --to "$DUT4:8080" --from "$CLIENT4" --count 300 --concurrency 50 --request / >/dev/null
 	SEEN=$(observe --json --upstream 9000 "$HAPROXY" | jq -c '[.aligned, .total]')
 	PORTS=$(in_dut ss -Htn state established dst "${UP4[0]}:9000" | awk '{ sub(/.*:/, "", $3); print $3 }' |

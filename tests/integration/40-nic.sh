@@ -121,7 +121,7 @@ fi
 # The doctor knows irqbalance by its name; it need not be the program.
 cp /bin/sleep "$WORLD_DIR/irqbalance"
 spawn_dut irqbalance "$WORLD_DIR/irqbalance" 60
-wait_until 5 grep -qx irqbalance "/proc/$SPAWNED/comm"
+wait_until 20 grep -qx irqbalance "/proc/$SPAWNED/comm"
 doctor --conf "$conf"
 like "$FOUND" "warning: irqbalance moves receive queues" "irqbalance"
 stop_pid "$SPAWNED"
@@ -129,7 +129,7 @@ stop_pid "$SPAWNED"
 # A shimmed process pinned where nothing is received.
 sed 's/^queue_cpus.*/queue_cpus = 0 5 0/' "$conf" >"$WORLD_DIR/five.ini"
 spawn_dut pinned env LD_PRELOAD="$BUILD/librssshim.so" taskset -c 1 sleep 60
-wait_until 5 grep -q librssshim /proc/"$SPAWNED"/maps
+wait_until 20 grep -q librssshim /proc/"$SPAWNED"/maps
 doctor --conf "$WORLD_DIR/five.ini"
 like "$FOUND" "sleep \(pid $SPAWNED\) is pinned to CPU 1, where no receive queue is served" \
 	"a worker pinned to a CPU without a queue"
@@ -137,7 +137,7 @@ like "$FOUND" "CPUs 5 receive, but no thread may run there" "a queue on a CPU ou
 # Each is sent to a CPU of its own: on all that receive it would be at home nowhere.
 first=$SPAWNED
 spawn_dut second env LD_PRELOAD="$BUILD/librssshim.so" taskset -c 1 sleep 60
-wait_until 5 grep -q librssshim /proc/"$SPAWNED"/maps
+wait_until 20 grep -q librssshim /proc/"$SPAWNED"/maps
 doctor --conf "$WORLD_DIR/five.ini"
 is "$(sed -nE "s/^ *taskset -pc ([0-9]+) ($first|$SPAWNED)$/\1/p" <<<"$FOUND" | sort | tr '\n' ' ')" \
 	"0 5 " "the commands send two workers to two CPUs that receive"

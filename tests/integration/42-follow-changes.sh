@@ -4,6 +4,7 @@
 # kernel's announcements; and workers that begin after a change which their parent never saw.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
+. "$(dirname "$0")/../lib/stalls.sh"
 why=$(bench_lacks) && skip_all "$why"
 
 LIB=$BENCH_ROOT/tests/lib
@@ -67,14 +68,12 @@ nginx_conf workers=2
 nginx_up env LD_PRELOAD="$BUILD/librssshim.so" RSSSHIM_CONF="$WORLD_DIR/empty.ini"
 rps 3
 old=$(pgrep -P "$NGINX_PID" | sort | head -1)
-is_replaced() { ! kill -0 "$old" 2>/dev/null && wait_ready 2 "$NGINX_PID"; }
+is_replaced() { ! kill -0 "$old" 2>/dev/null && bench_waits 2 "$NGINX_PID"; }
 sleep 3
 kill -HUP "$NGINX_PID"
-wait_until 10 is_replaced
-conns_hold --to "$DUT4:8080" --from "$CLIENT4" --count 200 --request / --concurrency 1 >/dev/null
-is "$(observe --json --listen 8080 "$NGINX_PID" | jq -c '[.aligned, .misaligned]')" "[200,0]" \
-	"new workers are aligned at once, though the machine changed since their master began"
-conns_release
+wait_until 20 is_replaced || bench_die "no new workers"
+all_aligned "new workers are aligned at once, though the machine changed since their master began" \
+	4 200 "$NGINX_PID" --request /
 nginx_down
 
 done_testing

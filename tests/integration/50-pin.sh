@@ -2,6 +2,7 @@
 # Threads nobody pinned: `[threads] pin`. Judged by the affinity the kernel reports.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
+. "$(dirname "$0")/../lib/stalls.sh"
 why=$(bench_lacks) && skip_all "$why"
 
 world_up clients=2
@@ -53,7 +54,7 @@ are_pinned() { [ "$(worker_cpus | tr ' ' '\n' | sort | paste -sd ' ')" = "0 1" ]
 
 nginx_conf workers=2
 nginx_up "${SHIM[@]}" RSSSHIM_THREADS_PIN="1 0"
-ok "nginx, pinned by its own configuration, stays so" wait_until 3 are_pinned
+ok "nginx, pinned by its own configuration, stays so" wait_until 20 are_pinned
 is "$(worker_cpus)" "0 1" "in its own order"
 nginx_down
 
@@ -64,23 +65,20 @@ is "$(worker_cpus)" "$FREE $FREE" "without pin its unpinned workers stay free"
 nginx_down
 
 nginx_up "${SHIM[@]}" RSSSHIM_THREADS_PIN=auto
-ok "auto: each of its two processes gets a CPU" wait_until 3 are_pinned
+ok "auto: each of its two processes gets a CPU" wait_until 20 are_pinned
 is "$(cpus_of "$NGINX_PID")" "$FREE" "the master is left alone"
-counts=$(conns_hold --to "$DUT4:8080" --from "$CLIENT4" --count 400 --request / --concurrency 1)
-is "$(jq .failed <<<"$counts")" 0 "every connection is answered"
-is "$(observe --json --listen 8080 "$NGINX_PID" | jq .share)" 100 "and served where its packets arrive"
-conns_release
+all_aligned "every connection is served where its packets arrive" 4 400 "$NGINX_PID" --request /
 
 victim=$(workers | tail -1)
 freed=$(cpus_of "$victim")
 is_respawned() { [ ! -d "/proc/$victim" ] && [ "$(workers | wc -l)" = 2 ] && are_pinned; }
 kill -KILL "$victim"
-ok "the worker that follows a killed one gets its CPU, $freed" wait_until 3 is_respawned
+ok "the worker that follows a killed one gets its CPU, $freed" wait_until 20 is_respawned
 
 old=$(workers | paste -sd ' ')
 is_reloaded() { [ "$(workers | paste -sd ' ')" != "$old" ] && [ "$(workers | wc -l)" = 2 ] && are_pinned; }
 kill -HUP "$NGINX_PID"
-ok "after a reload the new workers have a CPU each" wait_until 5 is_reloaded
+ok "after a reload the new workers have a CPU each" wait_until 20 is_reloaded
 nginx_down
 
 done_testing

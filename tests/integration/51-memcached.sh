@@ -25,7 +25,7 @@ memcached_up() { # THREADS [VARIABLE=VALUE]...
 # Its last thread closes the listener, after the first is gone.
 memcached_down() {
 	stop_pid "$MEMCACHED"
-	wait_until 5 is_silent || bench_die "memcached still listens"
+	wait_until 20 is_silent || bench_die "memcached still listens"
 }
 is_idle() { [ "$(in_dut ss -Htn state established "sport = :$PORT" | wc -l)" = 0 ]; }
 is_silent() { ! bench_listens "$DUT" $PORT; }
@@ -46,7 +46,7 @@ open() {
 	is "$(jq .total <<<"$judged")" "$1" "$name: all are seen from outside"
 	SHARE=$(jq .share <<<"$judged")
 	stop_pid $pid KILL
-	wait_until 5 is_idle || bench_die "memcached keeps connections"
+	wait_until 20 is_idle || bench_die "memcached keeps connections"
 }
 
 cpus_of_threads() { sed -n 's/^Cpus_allowed_list:\t//p' /proc/"$MEMCACHED"/task/*/status; }

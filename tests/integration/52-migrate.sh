@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# timeout: 240
+# timeout: 400
 # [migrate] mode = epoll: connections move to the epoll instance of their packets' CPU, when they are
 # registered and when their packets move; and nothing is lost, doubled or given to two threads.
 . "$(dirname "$0")/../lib/tap.sh"
@@ -36,7 +36,7 @@ is_aligned_after_another() {
 employ_all() {
 	conns_hold --to "$DUT4:$PORT" --from "$CLIENT4" --count 64 --numbered >/dev/null
 	conns_release
-	wait_until 5 pool_is_idle
+	wait_until 20 pool_is_idle
 }
 
 # hold NAME: connections, one exchange each, one after another.
@@ -54,7 +54,7 @@ follows() { # NAME POOL-OPTION...
 	pool_up "${SHIM[@]}" "$BUILD/pool" "${WORKERS[@]}" "$@"
 	employ_all
 	hold "$name"
-	wait_until 5 is_aligned
+	wait_until 20 is_aligned
 	is "$(aligned)" "$HELD" "$name: all served where their packets arrive"
 	nic_set queue_cpus="1 0"
 	ROUNDS=0

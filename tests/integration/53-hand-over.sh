@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# timeout: 300
+# timeout: 500
 # Listeners that the kernel lets nobody group, as another user made them: what is accepted on the
 # wrong CPU is handed over, between processes and between threads, and surfaces where it belongs.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
+. "$(dirname "$0")/../lib/stalls.sh"
 . "$(dirname "$0")/../lib/pool.sh"
 why=$(bench_lacks) && skip_all "$why"
 
@@ -23,19 +24,10 @@ give_files() { chown -R $NOBODY "$WORLD_DIR"; }
 
 is_all_aligned() { [ "$(observe --json --listen $PORT "$1" | jq .aligned)" = "$COUNT" ]; }
 
-# judge NAME FAMILY EXCHANGE PID [SECONDS]: connections, one after another; each is served on its CPU,
-# at once or within so many seconds.
+# judge NAME FAMILY EXCHANGE PID: connections, one after another; each is served on its CPU.
 judge() {
-	local name="$1, IPv$2" to=$DUT4:$PORT from=$CLIENT4 counts
-	[ "$2" = 4 ] || to="[$DUT6]:$PORT" from=$CLIENT6
 	# shellcheck disable=SC2086
-	counts=$(conns_hold --to "$to" --from "$from" --count "$COUNT" --concurrency 1 $3)
-	is "$(jq '[.ok, .failed]' -c <<<"$counts")" "[$COUNT,0]" "$name: all served"
-	# Where they move after they were accepted, the first few wait for workers to know their homes.
-	[ "${5:-}" ] && wait_until "$5" is_all_aligned "$4"
-	is "$(observe --json --listen $PORT "$4" | jq -c '[.aligned, .total]')" "[$COUNT,$COUNT]" \
-		"$name: all on the CPU of their packets"
-	conns_release
+	all_aligned "$1, IPv$2: all served, on the CPU of their packets" "$2" "$COUNT" "$4" $3
 }
 
 # told NAME FAMILY: the server says which address accept() gave it for each connection.
@@ -48,7 +40,8 @@ told() {
 
 # handed_over PID NAME: by the shim's own count.
 handed_over() {
-	between "$("$BUILD/rssshim" stat --json "$1" | jq .migrate.handed_over)" $((COUNT / 5)) "$COUNT" \
+	between "$("$BUILD/rssshim" stat --json "$1" | jq .migrate.handed_over)" $((COUNT / 20)) \
+		$((COUNT * ROUNDS)) \
 		"$2: a good part of them were handed over"
 }
 
@@ -115,7 +108,7 @@ serve_down() {
 	pids="$SERVE $(pgrep -P "$SERVE")"
 	# shellcheck disable=SC2086
 	kill -KILL $pids 2>/dev/null
-	for pid in $pids; do wait_until 5 bench_gone "$pid"; done
+	for pid in $pids; do wait_until 20 bench_gone "$pid"; done
 }
 
 serve_way() { # NAME SERVE-OPTION...
@@ -132,12 +125,17 @@ serve_way() { # NAME SERVE-OPTION...
 # One thread accepts, and whoever it deals to: then it is in the epoll instances that it must be
 # brought to its CPU.
 dealer_way() {
-	local family name="a single acceptor, mode = epoll"
+	local family name="a single acceptor, mode = epoll" counts to=$DUT4:$PORT from=$CLIENT4
 	is_chosen "$name" || return
 	for family in 4 6; do
+		[ $family = 4 ] || to="[$DUT6]:$PORT" from=$CLIENT6
 		pool_up "${PASS[@]}" $family $PORT "${SHIM[@]}" RSSSHIM_MIGRATE_MODE=epoll \
 			"$WORLD_DIR/pool" --port $PORT --cpus "0 1" --passed 3 --dealer
-		judge "$name" $family --numbered "$POOL" 5
+		# They move after they were accepted; the first few wait for workers to know their homes.
+		counts=$(conns_hold --to "$to" --from "$from" --count "$COUNT" --concurrency 1 --numbered)
+		is "$(jq '[.ok, .failed]' -c <<<"$counts")" "[$COUNT,0]" "$name, IPv$family: all served"
+		ok "$name, IPv$family: all come to the CPU of their packets" wait_until 20 is_all_aligned "$POOL"
+		conns_release
 		pool_down "$name, IPv$family"
 	done
 }
@@ -148,7 +146,7 @@ churn_up() { # OPTION...: in the background, until churned
 	CHURN=$!
 }
 churned() {
-	wait_until 15 bench_gone $CHURN
+	wait_until 30 bench_gone $CHURN
 	cat "$WORLD_DIR/churn.json"
 }
 # Its connections, among the numbers that an application gets.

@@ -28,7 +28,7 @@ serve_down() {
 	pids="$SERVE $(pgrep -P "$SERVE")"
 	# shellcheck disable=SC2086
 	kill -KILL $pids 2>/dev/null
-	for pid in $pids; do wait_until 5 bench_gone "$pid"; done
+	for pid in $pids; do wait_until 20 bench_gone "$pid"; done
 }
 stolen() { "$BUILD/rssshim" stat --json "$SERVE" | jq .balance.stolen; }
 worker_on() { # CPU: the worker pinned there

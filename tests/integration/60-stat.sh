@@ -3,6 +3,7 @@
 # rssshim off, on and stat on a running nginx, and the observe mode that touches nothing.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
+. "$(dirname "$0")/../lib/stalls.sh"
 why=$(bench_lacks) && skip_all "$why"
 
 RSSSHIM=$BUILD/rssshim
@@ -24,16 +25,18 @@ plain_sockets=$(in_dut ss -Hltn | wc -l)
 nginx_down
 
 nginx_up "${SHIM[@]}"
-is "$(aligned 400)" 400 "steering: all aligned"
-is "$(accepted)" 400 "stat counts each accepted connection"
+all_aligned "steering: all aligned" 4 400 "$NGINX_PID" --request /
+is "$(accepted)" $((400 * ROUNDS)) "stat counts each accepted connection"
 in_client "$BUILD/conns" --to "$DUT4:8080" --from "$CLIENT4" --churn 6 --concurrency 8 --request / \
 	>"$WORLD_DIR/load" &
 load=$!
 ok "rssshim off" "$RSSSHIM" off "$NGINX_PID"
-between "$(aligned 400)" 120 280 "off: about half aligned, at once"
+between "$(aligned 400)" 40 360 "off: a part of them is aligned, by chance, at once"
 ok "rssshim on" "$RSSSHIM" on "$NGINX_PID"
 # The load's connections of the moment are among them.
-between "$(aligned 400)" 400 408 "on: all aligned again"
+are_aligned() { AGAIN=$(aligned 400) && ((AGAIN >= 400)); }
+despite_stalls are_aligned
+between "$AGAIN" 400 408 "on: all aligned again"
 wait $load
 is "$(jq .failed "$WORLD_DIR/load")" 0 "no connection failed meanwhile ($(jq .ok "$WORLD_DIR/load"))"
 before=$(accepted)
@@ -45,7 +48,7 @@ nginx_down
 
 nginx_up "${SHIM[@]}" RSSSHIM_SHIM_ENABLED=observe
 seen=$(aligned 600)
-between "$seen" 200 400 "observe: about half aligned, as without the shim"
+between "$seen" 60 540 "observe: a part of them is aligned, by chance, as without the shim"
 is "$(in_dut ss -Hltn | wc -l)" "$plain_sockets" "observe: no listening socket more than without the shim"
 told=$("$RSSSHIM" stat "$NGINX_PID" --json | jq .accept_seen.aligned)
 between "$told" $((seen - 5)) $((seen + 5)) "observe: it saw what the observer saw ($told, $seen)"

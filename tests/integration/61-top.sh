@@ -71,23 +71,17 @@ is "$(stat '[.listeners[] | [.address, .open]]')" '[["0.0.0.0:8080",true],["[::]
 sed -i 's/listen \[::\]:8080[^;]*;//' "$WORLD_DIR/nginx.conf"
 in_dut nginx -c "$WORLD_DIR/nginx.conf" -s reload 2>/dev/null
 closed() { [ "$(stat '[.listeners[] | select(.open) | .address]')" = '["0.0.0.0:8080"]' ]; }
-ok "a listener that a reload closed is said to be closed" wait_until 10 closed
+ok "a listener that a reload closed is said to be closed" wait_until 20 closed
 like "$("$RSSSHIM" explain "$NGINX_PID")" '\[::\]:8080: closed meanwhile' "by explain, too"
 
 # --- the NICs change
 in_dut ip link add late0 type veth peer name late1
-for _ in {1..60}; do
-	[ "$(stat '[.nics[].name] | index("late0") != null')" = true ] && break
-	sleep 0.1
-done
-is "$(stat '[.nics[].name] | index("late0") != null')" true "an interface that came later is known"
+is_known() { [ "$(stat '[.nics[].name] | index("late0") != null')" = true ]; }
+ok "an interface that came later is known" wait_until 20 is_known
 looked=$(stat '.nics[] | select(.name == "rss0") | .accepted.looked_at')
 in_dut ip link del late0
-for _ in {1..60}; do
-	[ "$(stat '[.nics[] | select(.name == "late0") | .gone]')" = "[true]" ] && break
-	sleep 0.1
-done
-is "$(stat '[.nics[] | select(.name == "late0") | .gone]')" "[true]" "and one that went is said to be gone"
+is_gone() { [ "$(stat '[.nics[] | select(.name == "late0") | .gone]')" = "[true]" ]; }
+ok "and one that went is said to be gone" wait_until 20 is_gone
 between "$(stat '.nics[] | select(.name == "rss0") | .accepted.looked_at')" "$looked" 1e9 \
 	"the counts of the others stay ($looked)"
 
@@ -97,9 +91,10 @@ before=$(accepted)
 old=$NGINX_PID
 ok "off" "$RSSSHIM" off "$NGINX_PID"
 kill -USR2 "$NGINX_PID"
-wait_until 10 test -s "$WORLD_DIR/nginx.pid.oldbin"
+wait_until 20 test -s "$WORLD_DIR/nginx.pid.oldbin"
 sleep 1
-new=$(cat "$WORLD_DIR/nginx.pid")
+new=$(bench_pid_file "$WORLD_DIR/nginx.pid")
+wait_ready 2 "$new"
 is "$("$RSSSHIM" stat "$new" --json | jq -c "[.state, (.processes | index($old) != null)]")" '["off",true]' \
 	"the upgraded nginx is the same application, and still off"
 kill -WINCH "$old"

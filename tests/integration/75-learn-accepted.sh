@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# timeout: 240
+# timeout: 400
 # A server that only accepts learns, too, over which CPUs its connections are spread, and has them
 # aligned: nothing is reported, no [nic] section, a random key. Once learned, connections cost it no
 # system call more, whatever else comes along now and then; and where there is no memory to learn in,
 # or no page left, none either.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
+. "$(dirname "$0")/../lib/stalls.sh"
 why=$(bench_lacks) && skip_all "$why"
 
 RSSSHIM=$BUILD/rssshim
@@ -20,32 +21,26 @@ up() { # COMMAND...
 	nginx_conf workers=2 port=8080
 	nginx_up "$@"
 }
-sessions() { # NAME COUNT FAMILY: one after the other, held
-	local counts to=$DUT4:8080 from=$CLIENT4
-	[ "$3" = 4 ] || to="[$DUT6]:8080" from=$CLIENT6
-	counts=$(conns_hold --to "$to" --from "$from" --count "$2" --concurrency 1 --request /)
+sessions() { # NAME COUNT: one after the other
+	local counts
+	counts=$(conns_hold --to "$TO" --from "$FROM" --count "$2" --concurrency 1 --request /)
 	is "$(jq -c '[.ok, .failed]' <<<"$counts")" "[$2,0]" "$1: $2 sessions served"
+	conns_release
 }
-aligned() { observe --json --listen 8080 "$NGINX_PID" | jq -c '[.total, .aligned]'; }
-
 for family in 4 6; do
 	up "${SHIM[@]}"
-	sessions "IPv$family" 200 $family
-	conns_release
-	sessions "IPv$family, then" 1000 $family
-	is "$(aligned)" "[1000,1000]" "IPv$family: aligned"
-	conns_release
+	TO=$DUT4:8080 FROM=$CLIENT4
+	[ $family = 4 ] || TO="[$DUT6]:8080" FROM=$CLIENT6
+	sessions "IPv$family" 200
+	all_aligned "IPv$family: 1,000 more are aligned" $family 1000 "$NGINX_PID" --request /
 	lesson=$(in_dut "$RSSSHIM" nic --json rss0)
 	is "$(jq -c '[.spreads, .predictable_ipv4, .predictable_ipv6]' <<<"$lesson")" \
 		"[true,false,false]" "IPv$family: connections are steered by CPU, ports are not chosen"
 	is "$(jq -r .learned.ipv$family <<<"$lesson")" "spread by CPU, source ports not known" \
 		"IPv$family: rssshim nic says so"
 	nic_set key="$(random_key)"
-	sessions "IPv$family, another key" 300 $family
-	conns_release
-	sessions "IPv$family, another key, then" 1000 $family
-	is "$(aligned)" "[1000,1000]" "IPv$family, another key: aligned"
-	conns_release
+	sessions "IPv$family, another key" 300
+	all_aligned "IPv$family, another key: 1,000 more are aligned" $family 1000 "$NGINX_PID" --request /
 	nginx_down
 done
 
@@ -64,7 +59,7 @@ traced() { # FILE COMMAND...: what the workers call meanwhile
 	for pid in $(pgrep -P "$NGINX_PID"); do attach+=(-p "$pid"); done
 	strace -f -qq -o "$file" "${attach[@]}" 2>/dev/null &
 	tracer=$!
-	wait_until 5 is_traced "$pid" || bench_die "strace does not attach"
+	wait_until 20 is_traced "$pid" || bench_die "strace does not attach"
 	"$@" >"$WORLD_DIR/traced.out"
 	kill -INT "$tracer"
 	wait "$tracer" 2>/dev/null

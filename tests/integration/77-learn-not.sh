@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# timeout: 200
+# timeout: 400
 # What cannot be learned is recognised, said once, and left as without the shim; what is told and
 # proves wrong is learned; who forces it has it learned; what one program learned its upgrade knows.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
+. "$(dirname "$0")/../lib/stalls.sh"
 why=$(bench_lacks) && skip_all "$why"
 
 LIB=$(cd "$(dirname "$0")/../lib" && pwd)
@@ -38,7 +39,7 @@ proxy() {
 		nginx -p "$WORLD_DIR" -c "$WORLD_DIR/proxy.conf" -e "$WORLD_DIR/nginx.error.log"
 	PROXY=$SPAWNED
 	wait_port dut 8080
-	sleep 1
+	wait_ready 2 "$PROXY"
 }
 
 sessions() { # NAME COUNT [CONCURRENCY]
@@ -47,11 +48,24 @@ sessions() { # NAME COUNT [CONCURRENCY]
 		--concurrency "${3:-1}" --request /)
 	is "$(jq -c '[.ok, .failed]' <<<"$counts")" "[$2,0]" "$1: $2 sessions served"
 }
-aligned() { observe --json "$1" "$2" "$PROXY" | jq -c '[.total, .aligned]'; }
 said() { grep -c "$1" "$WORLD_DIR/shim.log"; }
-both_aligned() { # NAME COUNT
-	is "$(aligned --listen 8080) $(aligned --upstream 9000)" "[$2,$2] [$2,$2]" "$1: both legs aligned"
+
+# both_aligned NAME: of 1,000 sessions, one after another, both legs.
+both_aligned() {
+	despite_stalls measure
+	is "$SERVED" "[1000,0]" "$1: 1000 sessions served"
+	is "$LEGS" "[1000,1000] [1000,1000]" "$1: both legs aligned"
 }
+measure() {
+	wait_until 20 no_legs || diag "connections of before are left open"
+	SERVED=$(conns_hold --to "$DUT4:8080" --from "$CLIENT4" --count 1000 --concurrency 1 --request / |
+		jq -c '[.ok, .failed]')
+	LEGS="$(aligned --listen 8080) $(aligned --upstream 9000)"
+	conns_release
+	[ "$SERVED $LEGS" = "[1000,0] [1000,1000] [1000,1000]" ]
+}
+no_legs() { [ "$(observe --json --listen 8080 --upstream 9000 "$PROXY" | jq .total)" = 0 ]; }
+aligned() { observe --json "$1" "$2" "$PROXY" | jq -c '[.total, .aligned]'; }
 
 not_learned() { # NAME
 	local lesson
@@ -79,11 +93,13 @@ done
 
 # --- each packet at random: steering stays off, and nothing is slower for it
 world spray=packet
-timed() { # seconds for 1,500 sessions
+timed() { # seconds for 1,000 sessions, at the best of three times
 	local counts
-	counts=$(conns_hold --to "$DUT4:8080" --from "$CLIENT4" --count 1500 --concurrency 8 --request /)
-	conns_release
-	jq .seconds <<<"$counts"
+	for _ in 1 2 3; do
+		counts=$(conns_hold --to "$DUT4:8080" --from "$CLIENT4" --count 1000 --concurrency 8 --request /)
+		conns_release
+		jq .seconds <<<"$counts"
+	done | sort -n | head -1
 }
 proxy
 sessions "sprayed by packet" 1500
@@ -95,7 +111,7 @@ proxy RSSSHIM_DISABLE=1
 without=$(timed)
 stop_pid "$PROXY"
 between "$with" 0 "$(jq -n "$without * 1.7 + 0.5")" \
-	"sprayed by packet: $with s for 1,500 sessions, $without s without the shim"
+	"sprayed by packet: $with s for 1,000 sessions, $without s without the shim"
 world_down
 
 # --- a table that follows no rule, under a key that is published: the table is learned
@@ -105,9 +121,7 @@ sessions "published key" 1500
 conns_release
 like "$(grep 'learned from' "$WORLD_DIR/shim.log")" "rss0: learned from .*, by a published key: Microsoft" \
 	"published key: said"
-sessions "published key" 1000
-both_aligned "published key" 1000
-conns_release
+both_aligned "published key"
 stop_pid "$PROXY"
 world_down
 
@@ -141,9 +155,7 @@ conns_release
 # A worker that was at it already when another was done says so, too.
 between "$(said 'do not arrive on the CPU')" 1 2 "wrong key: noticed"
 is "$(said 'learned from')" 1 "wrong key: learned instead"
-sessions "wrong key" 1000
-both_aligned "wrong key" 1000
-conns_release
+both_aligned "wrong key"
 is "$(in_dut "$RSSSHIM" nic --conf "$WORLD_DIR/policy.ini" --json rss0 | jq .learned.disproved)" true \
 	"wrong key: rssshim nic says so"
 stop_pid "$PROXY"
@@ -156,9 +168,7 @@ proxy RSSSHIM_CONF="$WORLD_DIR/policy.ini"
 sessions "hash = learn" 200
 conns_release
 is "$(said 'do not arrive on the CPU')" 0 "hash = learn: nothing to be disproved"
-sessions "hash = learn" 1000
-both_aligned "hash = learn" 1000
-conns_release
+both_aligned "hash = learn"
 
 # --- a steady state: a connection in so many is looked at
 looks() { in_dut "$RSSSHIM" nic --conf "$WORLD_DIR/policy.ini" --json rss0 | jq .learned.connections; }
@@ -182,14 +192,12 @@ conns_release
 is "$(said 'learned from')" 1 "upgrade: learned before"
 kill -USR2 "$old"
 upgraded() { [ -s "$WORLD_DIR/nginx.pid.oldbin" ] && [ -s "$WORLD_DIR/nginx.pid" ]; }
-wait_until 10 upgraded
+wait_until 20 upgraded
 PROXY=$(cat "$WORLD_DIR/nginx.pid")
 wait_ready 2 "$PROXY"
 kill -QUIT "$old"
-wait_until 10 bench_gone "$old"
-sessions "upgrade" 1000
-both_aligned "upgrade: from its first connection on" 1000
-conns_release
+wait_until 20 bench_gone "$old"
+both_aligned "upgrade: from its first connection on"
 is "$(said 'learned from')" 1 "upgrade: nothing had to be learned again"
 stop_pid "$PROXY"
 

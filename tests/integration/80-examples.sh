@@ -3,6 +3,7 @@
 # shim's own steering off.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
+. "$(dirname "$0")/../lib/stalls.sh"
 
 cd "$BENCH_ROOT" || exit 1
 unset "${!RSSSHIM_@}" LD_PRELOAD MAKEFLAGS
@@ -85,14 +86,10 @@ wait_port client 9001
 spawn_dut echo "$BUILD/examples/echo" 7000
 ECHO=$SPAWNED
 wait_port dut 7000
-for to in "$DUT4:7000" "[$DUT6]:7000"; do
-	from=$CLIENT4
-	[[ $to == \[* ]] && from=$CLIENT6
-	counts=$(conns_hold --to "$to" --from "$from" --count 1000 --numbered)
-	is "$(jq -c '[.ok, .failed]' <<<"$counts")" "[1000,0]" "echo, $to: every line comes back"
-	is "$(observe --json --listen 7000 "$ECHO" | jq -c '[.aligned, .total]')" "[1000,1000]" \
-		"echo, $to: all aligned"
-	conns_release
+wait_ready 2 "$ECHO"
+for family in 4 6; do
+	PORT=7000 all_aligned "echo, IPv$family: every line comes back, all aligned" $family 1000 "$ECHO" \
+		--numbered --concurrency 64
 done
 stop_pid "$ECHO"
 
@@ -116,12 +113,19 @@ stop_pid "$ECHO"
 spawn_dut proxy "$BUILD/examples/proxy" 7001 "$upstream" 9000 "$WORLD_DIR/policy.ini"
 PROXY=$SPAWNED
 wait_port dut 7001
-counts=$(conns_hold --to "$DUT4:7001" --from "$CLIENT4" --count 1000 --numbered)
-is "$(jq -c '[.ok, .failed]' <<<"$counts")" "[1000,0]" "proxy: every line comes back from the server"
-seen=$(observe --json --listen 7001 --upstream 9000 "$PROXY")
-is "$(jq -c '[.accepted.aligned, .accepted.total]' <<<"$seen")" "[1000,1000]" "proxy: clients aligned"
-is "$(jq -c '[.upstream.aligned, .upstream.total]' <<<"$seen")" "[1000,1000]" "proxy: server legs aligned"
-conns_release
+wait_ready 2 "$PROXY"
+measure() {
+	SERVED=$(conns_hold --to "$DUT4:7001" --from "$CLIENT4" --count 1000 --numbered | jq -c '[.ok, .failed]')
+	LEGS=$(observe --json --listen 7001 --upstream 9000 "$PROXY" |
+		jq -c '[.accepted, .upstream | .aligned, .total]')
+	conns_release
+	wait_until 20 no_legs
+	[ "$SERVED $LEGS" = "[1000,0] [1000,1000,1000,1000]" ]
+}
+no_legs() { [ "$(observe --json --listen 7001 --upstream 9000 "$PROXY" | jq .total)" = 0 ]; }
+despite_stalls measure
+is "$SERVED" "[1000,0]" "proxy: every line comes back from the server"
+is "$LEGS" "[1000,1000,1000,1000]" "proxy: clients and server legs aligned"
 stop_pid "$PROXY"
 
 # More than any buffer holds, from a server that speaks first, to a client that reads slowly.

@@ -5,6 +5,7 @@
 # nginx.conf with the two lines it needs; then reloads and stops it.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
+. "$(dirname "$0")/../lib/stalls.sh"
 why=$(bench_lacks) && skip_all "$why"
 UNIT=/lib/systemd/system/nginx.service
 if [ ! -x /lib/systemd/systemd ] || [ ! -e $UNIT ]; then skip_all "no systemd, or no nginx.service"; fi
@@ -52,16 +53,13 @@ master() { pgrep -P "$INIT" -x nginx | head -1; }
 wait_ready 2 "$(master)"
 ok "the library is loaded" grep -q /usr/local/lib/librssshim.so "/proc/$(master)/maps"
 judge() { # WHEN
-	counts=$(conns_hold --to "$DUT4:8080" --from "$CLIENT4" --count 400 --request / --concurrency 1)
-	is "$(jq -c '[.ok, .failed]' <<<"$counts")" "[400,0]" "$1: all are served"
-	is "$(observe --json --listen 8080 "$(master)" | jq -c '[.aligned, .total]')" "[400,400]" "$1: and aligned"
-	conns_release
+	all_aligned "$1: all are served and aligned" 4 400 "$(master)" --request /
 }
 judge "as a service"
 before=$(pgrep -P "$(master)" | sort | paste -sd ' ')
 ok "systemctl reload" timeout 10 "${inside[@]}" systemctl reload nginx.service
 renewed() { ! pgrep -P "$(master)" | grep -qwE "${before// /|}"; }
-ok "the workers are new" wait_until 10 renewed
+ok "the workers are new" wait_until 20 renewed
 wait_ready 2 "$(master)"
 judge "reloaded"
 ok "systemctl stop" timeout 15 "${inside[@]}" systemctl stop nginx.service

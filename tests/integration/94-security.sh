@@ -5,6 +5,7 @@
 # it takes from the environment, and policy files that others may write: 20-policy.sh.)
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
+. "$(dirname "$0")/../lib/stalls.sh"
 why=$(bench_lacks) && skip_all "$why"
 
 LIB=$(cd "$(dirname "$0")/../lib" && pwd)
@@ -88,10 +89,7 @@ for door in $doors; do
 	is "$(in_dut /usr/bin/python3 "$WORLD_DIR/knock.py" "$door" "$abi")" nothing \
 		"nor does the same user who does not hold the address"
 done
-conns_hold --to "$DUT4:8080" --from "$CLIENT4" --count 200 --concurrency 1 --request / >/dev/null
-is "$(observe --json --listen 8080 "$NGINX_PID" | jq -c '[.aligned, .total]')" "[200,200]" \
-	"and the server is none the worse for it"
-conns_release
+all_aligned "and the server is none the worse for it" 4 200 "$NGINX_PID" --request /
 nginx_down
 
 # A set-id program gets the library from /etc/ld.so.preload only: what it opens and listens to is what

@@ -248,9 +248,9 @@ bench_gone() {
 # stop_pid PID [SIGNAL]: ends it and waits until it is gone.
 stop_pid() {
 	kill -"${2:-TERM}" "$1" 2>/dev/null
-	wait_until 5 bench_gone "$1" && return
+	wait_until 20 bench_gone "$1" && return
 	kill -KILL "$1" 2>/dev/null
-	bench_die "pid $1 did not end in 5 seconds"
+	bench_die "pid $1 did not end in 20 seconds"
 }
 
 # wait_until SECONDS COMMAND ARG...: status 1 if the command does not succeed within that time.
@@ -265,11 +265,11 @@ wait_until() {
 
 bench_listens() { [ -n "$(ip netns exec "$1" ss -Hltn "sport = :$2")" ]; }
 
-# wait_port dut|client PORT: until something listens there, ten seconds at most.
+# wait_port dut|client PORT: until something listens there, 20 seconds at most.
 wait_port() {
 	local ns=$DUT
 	[ "$1" = client ] && ns=$CLIENT
-	wait_until 10 bench_listens "$ns" "$2" || bench_die "nothing listens on port $2 of the $1"
+	wait_until 20 bench_listens "$ns" "$2" || bench_die "nothing listens on port $2 of the $1"
 }
 
 # wait_free dut|client PORT: until nothing listens there any more: processes that stop_pid() did not
@@ -277,14 +277,16 @@ wait_port() {
 wait_free() {
 	local ns=$DUT
 	[ "$1" = client ] && ns=$CLIENT
-	wait_until 10 bench_is_free "$ns" "$2" || bench_die "something still listens on port $2 of the $1"
+	wait_until 20 bench_is_free "$ns" "$2" || bench_die "something still listens on port $2 of the $1"
 }
 bench_is_free() { ! bench_listens "$@"; }
 
 # wait_ready THREADS PID: until so many threads of that process and its descendants wait for work, so
-# have pinned themselves and watch their listeners: later than the port is open. Goes on after five
-# seconds all the same.
-wait_ready() { wait_until 5 bench_waits "$@" || return 0; }
+# have pinned themselves and watch their listeners: later than the port is open. 20 seconds at most.
+wait_ready() { wait_until 20 bench_waits "$@" || bench_die "no $1 threads of pid $2 wait for work"; }
+# wait_renewed THREADS CHILDREN PID: the same after a reload, once its children of before are gone.
+wait_renewed() { wait_until 20 bench_is_renewed "$@" || bench_die "pid $3 has not $2 children that serve"; }
+bench_is_renewed() { [ "$(pgrep -c -P "$3")" = "$2" ] && bench_waits "$1" "$3"; }
 bench_waits() {
 	local threads=0 pid place
 	for pid in $(bench_tree "$2"); do
@@ -309,6 +311,8 @@ observe() { "$BUILD/observe" --cpus "${WORLD_QUEUE_CPUS// /,}" "$@"; }
 # the counts as JSON. conns_again does one more exchange on each, conns_release closes them. All
 # they remember is in files, so counts=$(conns_hold ..) works.
 #
+# Whoever is served within 20 seconds was not lost.
+#
 # The pipe is opened for reading and writing by conns: it never ends, and no descriptor of this
 # shell has to stay open and be inherited by what is started meanwhile.
 conns_hold() {
@@ -321,7 +325,7 @@ conns_hold() {
 	rm -f "$WORLD_DIR/conns.in"
 	mkfifo "$WORLD_DIR/conns.in"
 	: >"$WORLD_DIR/conns.out"
-	ip netns exec "$ns" "$BUILD/conns" "$@" <>"$WORLD_DIR/conns.in" >"$WORLD_DIR/conns.out" &
+	ip netns exec "$ns" "$BUILD/conns" --timeout 20 "$@" <>"$WORLD_DIR/conns.in" >"$WORLD_DIR/conns.out" &
 	echo $! >"$WORLD_DIR/conns.pid"
 	disown $!
 	bench_conns_line 1
@@ -410,7 +414,7 @@ nginx_down() {
 }
 
 bench_pid_file() {
-	wait_until 5 test -s "$1" || bench_die "no pid in $1"
+	wait_until 20 test -s "$1" || bench_die "no pid in $1"
 	cat "$1"
 }
 

@@ -30,7 +30,7 @@ connects() {
 	wait_until 30 connects_said 2
 	STAT=$("$BUILD/rssshim" stat --json "$CONNECTS")
 	echo >&8
-	wait_until 10 bench_gone "$CONNECTS" || stop_pid "$CONNECTS"
+	wait_until 20 bench_gone "$CONNECTS" || stop_pid "$CONNECTS"
 	exec 8>&-
 	[ -n "$SEEN" ] || diag "$(cat "$WORLD_DIR/connects.log")"
 }

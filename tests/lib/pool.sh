@@ -12,10 +12,10 @@ pool_up() {
 
 # pool_down NAME: everything was closed, and nothing went wrong.
 pool_down() {
-	wait_until 10 pool_is_idle || diag "connections stay open"
+	wait_until 20 pool_is_idle || diag "connections stay open"
 	is "$(pool_sockets)" 1 "$1: no descriptor is left but the listener"
 	kill "$POOL"
-	wait_until 10 bench_gone "$POOL" || bench_die "the pool does not end"
+	wait_until 20 bench_gone "$POOL" || bench_die "the pool does not end"
 	is "$(grep -v -e '^{' -e '^rssshim' "$WORLD_DIR/pool.log" | head -20)" "" "$1: the workers saw nothing wrong"
 	is "$(grep '^{' "$WORLD_DIR/pool.log" | jq -c '[.accepted == .closed, .wrong]')" "[true,0]" \
 		"$1: each connection was closed once"
