@@ -6,6 +6,7 @@
 # that has nothing to do costs.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
+. "$(dirname "$0")/../lib/stalls.sh"
 why=$(bench_lacks) && skip_all "$why"
 
 COUNT=${COUNT:-1600}
@@ -44,6 +45,11 @@ open_one_by_one() {
 	conns_hold --to "$DUT4:8080" --from "$CLIENT4" --count "$COUNT" --concurrency 1 --request /
 }
 
+trace_opening() { # FILE
+	traced "$1" open_one_by_one
+	conns_release
+}
+
 load() { # REQUESTS-PER-CONNECTION SECONDS
 	in_client "$BUILD/conns" --to "$DUT4:8080" --from "$CLIENT4" --churn "$2" --concurrency 8 \
 		--request / --requests "$1"
@@ -57,8 +63,7 @@ measure() {
 	nginx_conf workers=2 port=8080
 	nginx_up "$@"
 	sleep 1
-	traced "$trace" open_one_by_one
-	conns_release
+	quietly trace_opening "$trace"
 	is "$(jq -c '[.ok, .failed]' "$WORLD_DIR/traced.out")" "[$COUNT,0]" "$name: all served"
 	ALL[$name]=$(calls "$trace")
 	EPOLL_CTL[$name]=$(calls "$trace" 'epoll_ctl')

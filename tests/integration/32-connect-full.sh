@@ -4,7 +4,6 @@
 # than without the shim, and what is refused leaves no trace on the socket.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
-. "$(dirname "$0")/../lib/stalls.sh"
 why=$(bench_lacks) && skip_all "$why"
 
 LIB=$(cd "$(dirname "$0")/../lib" && pwd)
@@ -26,7 +25,6 @@ fill() {
 	shift 2
 	: >"$WORLD_DIR/filled"
 	: >"$WORLD_DIR/filled.took"
-	stalls_begin
 	for i in 0 1; do
 		in_dut taskset -c $i "$@" python3 "$LIB/fill_range.py" "$address" 9000 4 \
 			"$WORLD_DIR/filled" &
@@ -37,13 +35,12 @@ fill() {
 	ok "$name: none is refused before it is full" \
 		awk '{ if (NR == 1 || $2 < refused) refused = $2; if ($3 > begun) begun = $3 }
 			END { print begun, refused; exit !(NR == 2 && begun < refused) }' "$WORLD_DIR/filled"
-	stalls_end
 	TOOK=$(sort -n "$WORLD_DIR/filled.took" | head -1)
 }
 fill "without the shim" "${UP4[0]}" env
 plain=$TOOK
 fill "with it" "${UP4[1]}" "${SHIM[@]}"
-between "$TOOK" 0 $((plain * 3 / 2 + 20000 + STALLED * 2000)) \
+between "$TOOK" 0 $((plain * 3 / 2 + 20000)) \
 	"to be told that there is no port takes $((TOOK / 1000)) us, without the shim $((plain / 1000))"
 fill "IPv6" "${UP6[1]}" "${SHIM[@]}"
 # The rest of the kernel's range is the kernel's to choose from.

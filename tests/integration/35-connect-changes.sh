@@ -21,6 +21,8 @@ wait_port client 9003
 # A name's address changes: nginx asks again, and the next connects go there, aligned.
 echo "${UP4[0]}" >"$WORLD_DIR/answer"
 spawn_client dns python3 "$LIB/dns.py" "${UP4[0]}" 5353 "$WORLD_DIR/answer"
+answers() { [ -n "$(in_client ss -Hlun "sport = :5353")" ]; }
+wait_until 20 answers || bench_die "no name server"
 nginx_conf location="resolver ${UP4[0]}:5353 valid=1s ipv6=off; set \$name up.test; \
 	proxy_http_version 1.1; proxy_set_header Connection ''; proxy_pass http://\$name:9003;"
 nginx_up "${SHIM[@]}"

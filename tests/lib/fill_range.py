@@ -52,12 +52,17 @@ with open(FILE, "a") as out:
 deadline = time.time() + 20
 while len(open(FILE).readlines()) < 2 and time.time() < deadline:
     time.sleep(0.05)
-took = []
-for _ in range(50):
+
+
+def refusal():
     went_well, begun, over = connect()
     assert not went_well, "a port after all"
-    took.append(over - begun)
+    return over - begun
+
+
+# The best of some medians: the other process is at it, too, and who knows who else.
+took = min(statistics.median(refusal() for _ in range(25)) for _ in range(8))
 with open(FILE + ".took", "a") as out:
-    out.write(f"{round(statistics.median(took))}\n")
+    out.write(f"{round(took)}\n")
 while len(open(FILE + ".took").readlines()) < 2 and time.time() < deadline:
     time.sleep(0.05)

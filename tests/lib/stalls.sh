@@ -23,6 +23,18 @@ despite_stalls() {
 	return 1
 }
 
+# quietly COMMAND ARG...: a measurement of what something costs, made anew, three times at most, where
+# the host stalled meanwhile.
+quietly() {
+	for ROUNDS in 1 2 3; do
+		stalls_begin
+		"$@"
+		stalls_end
+		((STALLED >= STALL_MS)) || return 0
+		diag "round $ROUNDS: the host stalled for $STALLED ms meanwhile"
+	done
+}
+
 # Between the two: how long the host stalled at the worst, in STALLED.
 stalls_begin() {
 	"$BUILD/stalls" >"$WORLD_DIR/stalls" &
