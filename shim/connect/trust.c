@@ -7,11 +7,10 @@
 #define INTERVAL_LOST 8
 #define SAMPLES_MASK  0xffffu
 #define WRONG_SHIFT   16
-#define LOST          (UINT64_C(1) << 32)
 
 static uint64_t pack(unsigned samples, unsigned wrong, bool lost)
 {
-	return samples | (uint64_t)wrong << WRONG_SHIFT | (lost ? LOST : 0);
+	return samples | (uint64_t)wrong << WRONG_SHIFT | (lost ? TRUST_IS_LOST : 0);
 }
 
 static uint64_t word_of(const struct trust *trust)
@@ -34,11 +33,6 @@ void trust_copy(struct trust *to, const struct trust *from)
 	atomic_store_explicit(&to->word, word_of(from), memory_order_relaxed);
 }
 
-bool trust_is_lost(const struct trust *trust)
-{
-	return word_of(trust) & LOST;
-}
-
 unsigned trust_samples(const struct trust *trust)
 {
 	return word_of(trust) & SAMPLES_MASK;
@@ -55,7 +49,7 @@ static uint64_t after(uint64_t word, bool right, enum trust_event *event)
 	unsigned wrong = (word >> WRONG_SHIFT & SAMPLES_MASK) + !right;
 
 	*event = TRUST_SAME;
-	if (word & LOST) {
+	if (word & TRUST_IS_LOST) {
 		if (!right)
 			return pack(0, 0, true);
 		if (samples < TRUST_WINDOW)

@@ -15,6 +15,7 @@ enum trust_event { TRUST_SAME, TRUST_LOST, TRUST_REGAINED };
 struct trust {
 	_Atomic uint64_t word; /* samples, wrong ones, lost or not */
 };
+#define TRUST_IS_LOST (UINT64_C(1) << 32)
 
 void trust_reset(struct trust *trust);
 void trust_lose(struct trust *trust);
@@ -23,7 +24,10 @@ void trust_copy(struct trust *to, const struct trust *from);
 /* One comparison. Of several threads, one is told that trust was lost or regained. */
 enum trust_event trust_note(struct trust *trust, bool right);
 
-bool trust_is_lost(const struct trust *trust);
+static inline bool trust_is_lost(const struct trust *trust)
+{
+	return atomic_load_explicit(&trust->word, memory_order_relaxed) & TRUST_IS_LOST;
+}
 
 /* What the present window has: for the log. */
 unsigned trust_samples(const struct trust *trust);

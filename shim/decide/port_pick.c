@@ -380,7 +380,7 @@ void port_pick_barred(struct port_pick *pick, const struct port_choice *choice)
 		bit_set(map->empty, choice->step);
 }
 
-void port_pick_got(struct port_pick *pick, const struct port_choice *choice)
+void port_pick_note_got(struct port_pick *pick, const struct port_choice *choice)
 {
 	struct port_pick_map *map = map_find(pick, choice->key);
 

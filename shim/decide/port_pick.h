@@ -73,4 +73,9 @@ void port_pick_taken(struct port_pick *pick, struct port_choice *choice);
 void port_pick_barred(struct port_pick *pick, const struct port_choice *choice);
 
 /* The choice turned out to be free. */
-void port_pick_got(struct port_pick *pick, const struct port_choice *choice);
+void port_pick_note_got(struct port_pick *pick, const struct port_choice *choice);
+static inline void port_pick_got(struct port_pick *pick, const struct port_choice *choice)
+{
+	if (atomic_load_explicit(&pick->mapped, memory_order_relaxed))
+		port_pick_note_got(pick, choice);
+}
