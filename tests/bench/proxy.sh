@@ -47,7 +47,7 @@ measure() { # VARIANT
 	esac
 	nginx_conf workers=${#CPUS[@]} listen="$listen" http="$HTTP" location="$LOCATION"
 	load 8080 "${prefix[@]}"
-	echo "$RATE $COST $IPIS" >>"$WORLD_DIR/$MODE.$1"
+	echo "$RATE $COST $IPIS $SWITCHES" >>"$WORLD_DIR/$MODE.$1"
 }
 
 # compare VARIANT WITH WHAT COLUMN UNIT SCALE
@@ -60,10 +60,11 @@ compare_all() { # VARIANT WITH
 	compare "$1" "$2" requests 1 k/s 0.001
 	compare "$1" "$2" "CPU" 2 us 0.001
 	compare "$1" "$2" "reschedulings" 3 "" 0.001
+	compare "$1" "$2" "switches" 4 "" 0.001
 }
 
-echo "nginx proxy, ${#CPUS[@]} workers, $ROUNDS rounds; CPU (workers and receive threads) and rescheduling"
-echo "interrupts are of a request. Where a row says within noise, nothing is claimed."
+echo "nginx proxy, ${#CPUS[@]} workers, $ROUNDS rounds; CPU and context switches (of workers and receive"
+echo "threads) and rescheduling interrupts are of a request. Where a row says within noise, nothing is claimed."
 for ((round = 0; round < ROUNDS; round++)); do
 	for mode in keep-alive closing; do
 		mode_set $mode

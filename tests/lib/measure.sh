@@ -25,14 +25,15 @@ choose_cpus() {
 	CPUS=("${CPUS[@]:0:want}")
 }
 
-# Nanoseconds of CPU that the workers and the NIC's receive threads had so far.
-cpu_time() {
-	local pid sum=0 ns
+# What the workers and the NIC's receive threads had so far: nanoseconds of CPU, and how often they were
+# switched to.
+cpu_use() {
+	local pid sum=0 times=0 ns switches
 	for pid in $(pgrep -P "$NGINX_PID") $NIC_THREADS; do
-		read -r ns _ <"/proc/$pid/schedstat"
-		sum=$((sum + ns))
+		read -r ns _ switches <"/proc/$pid/schedstat"
+		sum=$((sum + ns)) times=$((times + switches))
 	done
-	echo $sum
+	echo $sum $times
 }
 
 # Rescheduling interrupts so far, of all CPUs.
@@ -43,16 +44,16 @@ reschedulings() {
 
 # load PORT COMMAND...: a second of requests on a fresh nginx, by wrk with LOAD as its arguments (a
 # connection each). Leaves requests per second in RATE, CPU nanoseconds a request in COST, and
-# rescheduling interrupts a thousand requests in IPIS.
+# rescheduling interrupts and context switches a thousand requests in IPIS and SWITCHES.
 LOAD=(-H "Connection: close")
 load() {
-	local port=$1 before after out requests ipis
+	local port=$1 before after switched switches out requests ipis
 	shift
 	nginx_up "$@"
 	ipis=$(reschedulings)
-	before=$(cpu_time)
+	read -r before switched < <(cpu_use)
 	out=$(in_client wrk -t1 -c32 -d1 "${LOAD[@]}" "http://$DUT4:$port/")
-	after=$(cpu_time)
+	read -r after switches < <(cpu_use)
 	ipis=$(($(reschedulings) - ipis))
 	nginx_down
 	requests=$(awk '$2 == "requests" { print $1 }' <<<"$out")
@@ -60,6 +61,7 @@ load() {
 	[ "${requests:-0}" -gt 0 ] || bench_die "wrk: $out"
 	! grep -E 'Non-2xx|Socket errors' <<<"$out" || bench_die "wrk: requests failed"
 	COST=$(((after - before) / requests)) IPIS=$((ipis * 1000 / requests))
+	SWITCHES=$(((switches - switched) * 1000 / requests))
 }
 
 # summary NAME UNIT SCALE [WIDTH]: of lines "PLAIN SHIM" on standard input: both medians, the ratio of each
