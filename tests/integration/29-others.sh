@@ -49,8 +49,19 @@ wait_until 20 contained || bench_die "no process in a pid name space of its own"
 wait_ready 1 "$first"
 wait_ready 1 "$second"
 all_aligned "another pid name space: all is where its packets arrive" 4 300 "$first $second" --numbered
-# Who takes the other for dead attaches a program without it.
-timeout 3 strace -qq -e trace=setsockopt -o "$WORLD_DIR/strace" -p "$first" -p "$second" || true
+# Who takes the other for dead attaches a program without it. The one that is looked at is stopped
+# meanwhile, so that it is not the one who looks, nor says that it lives.
+worker=$(pgrep -P "$second")
+strace -qq -e trace=setsockopt,tgkill -o "$WORLD_DIR/strace" -p "$worker" 2>/dev/null &
+tracer=$!
+is_traced() { ! grep -q "^TracerPid:.0$" "/proc/$worker/status"; }
+looked_twice() { [ "$(grep -c tgkill "$WORLD_DIR/strace")" -ge 2 ]; }
+wait_until 20 is_traced || bench_die "strace does not attach"
+pkill -STOP -P "$first"
+ok "another pid name space: looks at the workers" wait_until 20 looked_twice
+pkill -CONT -P "$first"
+kill "$tracer"
+wait "$tracer"
 is "$(grep -c setsockopt "$WORLD_DIR/strace")" 0 "another pid name space: nobody takes the other for dead"
 kill -KILL "$second"
 wait_until 20 bench_gone "$second"
