@@ -28,14 +28,22 @@ static bool in_set(const fd_set *set, int fd)
 
 static bool has_listener(int count, const struct sets *sets)
 {
-	if (!runtime_on() || !sets->in || count > FD_SETSIZE)
+	int known = count < FD_SETSIZE ? count : FD_SETSIZE, fd = 0;
+
+	if (!runtime_on() || !sets->in)
 		return false;
-	for (int fd = 0; fd < count; fd++)
-		if (FD_ISSET(fd, sets->in) && listener_of(fd) >= 0) {
-			pinning_waits(true);
-			return true;
-		}
-	return false;
+	while (fd < known && !(FD_ISSET(fd, sets->in) && listener_of(fd) >= 0))
+		fd++;
+	if (fd == known)
+		return false;
+	/* The sets may be larger than an fd_set, or the count larger than the sets: how far the
+	 * kernel reads them, only it knows. */
+	if (count > FD_SETSIZE) {
+		stand_in_leave();
+		return false;
+	}
+	pinning_waits(true);
+	return true;
 }
 
 static nfds_t to_poll(struct pollfd *fds, int count, const struct sets *sets)

@@ -102,14 +102,21 @@ static bool says_refused(long ret)
 	return ret == -EPERM || ret == -ENOSYS || ret == -EACCES;
 }
 
-bool stand_in_is_lost(void)
+void stand_in_leave(void)
 {
 	int before = errno;
+
+	if (instance.epoch == self_epoch())
+		close_instance(NULL);
+	errno = before;
+}
+
+bool stand_in_is_lost(void)
+{
 	bool lost = instance.epoch == self_epoch() && (is_refused || !own_fd_holds(instance.epfd));
 
 	if (lost)
-		close_instance(NULL);
-	errno = before;
+		stand_in_leave();
 	return lost;
 }
 
@@ -359,8 +366,7 @@ int stand_in_poll(struct pollfd *fds, nfds_t count, int timeout_ms, const uint64
 	struct poll_room *room = NULL;
 
 	if (count > POLL_MAX && (count > FD_TABLE_MAX || !(room = room_take(count)))) {
-		/* Nobody is to send connections where this thread no longer looks. */
-		close_instance(NULL);
+		stand_in_leave();
 		return STAND_IN_NOT_NEEDED;
 	}
 	int ready = poll_by(room ? room->fds : copy, fds, count, timeout_ms, mask, wait_plain);

@@ -15,6 +15,10 @@ void stand_in_start(void);
  * plain accept() they would see no sibling die. */
 int stand_in_open(int listener, int fd);
 
+/* The calling thread is about to wait in a way that nothing stands in for: nobody is to send
+ * connections where it no longer looks. */
+void stand_in_leave(void);
+
 /* The wait function of a struct watch_call for the calling thread's instance. */
 int stand_in_wait(const struct watch_call *call, int timeout_ms, const uint64_t *mask);
 
@@ -36,8 +40,7 @@ bool stand_in_claim(const struct group *group, int fd);
 void stand_in_unclaim(const struct group *group);
 
 /* poll() where at least one descriptor is a listener. wait_plain is the real call. Returns
- * STAND_IN_NOT_NEEDED where
- * the plain call serves as well: nothing was done then. */
+ * STAND_IN_NOT_NEEDED where the plain call serves as well: nothing was done then. */
 #define STAND_IN_NOT_NEEDED (-2)
 typedef int (*poll_fn)(struct pollfd *fds, nfds_t count, int timeout_ms, const uint64_t *mask);
 int stand_in_poll(struct pollfd *fds, nfds_t count, int timeout_ms, const uint64_t *mask,

@@ -131,6 +131,32 @@ static void highest(int listener)
 	close(FD_SETSIZE - 1);
 }
 
+/* Larger sets than fd_set: some programs allocate their own. */
+static void large_sets(int listener)
+{
+	struct {
+		fd_set set, more;
+	} in = {0};
+	struct timeval no_time = {0};
+
+	/* It was waited for with sets of the usual size before. */
+	FD_SET(listener, &in.set);
+	CHECK(select(2 * FD_SETSIZE, &in.set, NULL, NULL, &no_time) == 0);
+	for (enum way way = LOOPBACK; way < WAYS; way++) {
+		int one = connected(way, port_of(listener));
+		struct timeval patience = {.tv_sec = 3};
+		FD_SET(listener, &in.set);
+		CHECK(select(2 * FD_SETSIZE, &in.set, NULL, NULL, &patience) == 1);
+		int fd = accept(listener, NULL, NULL);
+		CHECK(fd >= 0 && is_pair(one, fd));
+		close(fd);
+		gone(one);
+	}
+	/* And is again. */
+	in.set = only(listener);
+	CHECK(select(listener + 1, &in.set, NULL, NULL, &no_time) == 0);
+}
+
 static void signals(int listener)
 {
 	struct timeval left = {.tv_sec = 3};
@@ -162,6 +188,7 @@ void behaviour(void)
 	times(listener);
 	sets(listener);
 	highest(listener);
+	large_sets(listener);
 	if (!getenv("BEHAVIOUR_IN_HANDLER"))
 		signals(listener);
 	close(listener);
