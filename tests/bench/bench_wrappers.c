@@ -30,11 +30,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ROUNDS  801
-#define CALLS   50
-#define STARTS  61
-#define BATCHES 101
-#define BATCH   200
+#define ROUNDS            801
+#define CALLS             50
+#define CONNECTION_ROUNDS 101
+#define STARTS            61
+#define BATCHES           101
+#define BATCH             200
 
 /* Listeners on the first are a group of the application's own, and left alone by the policy. */
 #define PLAIN_PORT   7001
@@ -61,6 +62,7 @@ static struct calls {
 } calls[2]; /* from libc, through the shim */
 
 static int epfd, event_fd, unix_listener, unix_socket, tcp_listener, tcp_socket;
+static struct sockaddr_in listener_name;
 
 static void look_up(struct calls *of, void *handle)
 {
@@ -137,13 +139,67 @@ static void copy_over_socket(const struct calls *by)
 	by->dup2(tcp_socket, 51);
 }
 
-/* What has no connection takes 5 us to say so, in which nanoseconds would be lost. */
-static void accept_refused(const struct calls *by)
+/* What a round of accept() or connect() has: a connection a call. */
+static int outside[CALLS], inside[CALLS], next_one;
+
+static void make_outside(void)
 {
-	by->accept(event_fd, NULL, NULL);
+	next_one = 0;
+	for (int i = 0; i < CALLS; i++)
+		outside[i] = socket(AF_INET, SOCK_STREAM, 0);
 }
 
-static void accept4_refused(const struct calls *by)
+static void make_waiting(void)
+{
+	make_outside();
+	for (int i = 0; i < CALLS; i++)
+		if (calls[0].connect(outside[i], (void *)&listener_name, sizeof(listener_name)))
+			die("connect");
+}
+
+static void accept_made(void)
+{
+	for (int i = 0; i < CALLS; i++)
+		if ((inside[i] = calls[0].accept(tcp_listener, NULL, NULL)) < 0)
+			die("accept");
+}
+
+/* No TIME_WAIT, which would use the ports up. */
+static void reset_all(void)
+{
+	struct linger at_once = {.l_onoff = 1};
+
+	for (int i = 0; i < CALLS; i++) {
+		if (inside[i] < 0)
+			die("accept");
+		setsockopt(outside[i], SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+		close(outside[i]);
+		close(inside[i]);
+	}
+}
+
+static void accept_and_reset(void)
+{
+	accept_made();
+	reset_all();
+}
+
+static void accept_one(const struct calls *by)
+{
+	inside[next_one++] = by->accept(tcp_listener, NULL, NULL);
+}
+
+static void accept4_one(const struct calls *by)
+{
+	inside[next_one++] = by->accept4(tcp_listener, NULL, NULL, SOCK_CLOEXEC);
+}
+
+static void connect_one(const struct calls *by)
+{
+	by->connect(outside[next_one++], (void *)&listener_name, sizeof(listener_name));
+}
+
+static void accept_none(const struct calls *by)
 {
 	by->accept4(event_fd, NULL, NULL, 0);
 }
@@ -211,31 +267,34 @@ static void shut_down(const struct calls *by)
 	by->shutdown(unix_socket, SHUT_RDWR);
 }
 
-static const struct {
+static const struct row {
 	const char *name;
 	void (*call)(const struct calls *by);
+	void (*before)(void), (*after)(void); /* each round */
 } rows[] = {
-	{"epoll_wait", wait_once},
-	{"epoll_ctl MOD", modify},
-	{"epoll_ctl DEL and ADD", add_and_delete},
-	{"poll", poll_two},
-	{"select", select_two},
-	{"close, with a bare dup", close_copy},
-	{"dup, with a close", copy},
-	{"dup2 over an eventfd", copy_over},
-	{"dup2 over a TCP socket", copy_over_socket},
-	{"accept, refused", accept_refused},
-	{"accept4, refused", accept4_refused},
-	{"connect, refused", connect_refused},
-	{"connect, TCP, refused", connect_tcp_refused},
-	{"socket, refused", socket_refused},
-	{"socket and close, TCP", socket_and_close},
-	{"bind, refused", bind_again},
-	{"listen, Unix", listen_unix},
-	{"setsockopt, TCP", set_option},
-	{"getsockopt, TCP", get_option},
-	{"recvmsg, none there", receive_none},
-	{"shutdown, refused", shut_down},
+	{"epoll_wait", wait_once, NULL, NULL},
+	{"epoll_ctl MOD", modify, NULL, NULL},
+	{"epoll_ctl DEL and ADD", add_and_delete, NULL, NULL},
+	{"poll", poll_two, NULL, NULL},
+	{"select", select_two, NULL, NULL},
+	{"close, with a bare dup", close_copy, NULL, NULL},
+	{"dup, with a close", copy, NULL, NULL},
+	{"dup2 over an eventfd", copy_over, NULL, NULL},
+	{"dup2 over a TCP socket", copy_over_socket, NULL, NULL},
+	{"accept, loopback", accept_one, make_waiting, reset_all},
+	{"accept4, loopback", accept4_one, make_waiting, reset_all},
+	{"connect, loopback", connect_one, make_outside, accept_and_reset},
+	{"accept4, refused", accept_none, NULL, NULL},
+	{"connect, refused", connect_refused, NULL, NULL},
+	{"connect, TCP, refused", connect_tcp_refused, NULL, NULL},
+	{"socket, refused", socket_refused, NULL, NULL},
+	{"socket and close, TCP", socket_and_close, NULL, NULL},
+	{"bind, refused", bind_again, NULL, NULL},
+	{"listen, Unix", listen_unix, NULL, NULL},
+	{"setsockopt, TCP", set_option, NULL, NULL},
+	{"getsockopt, TCP", get_option, NULL, NULL},
+	{"recvmsg, none there", receive_none, NULL, NULL},
+	{"shutdown, refused", shut_down, NULL, NULL},
 };
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
 
@@ -262,22 +321,32 @@ static double median(double *values, int count)
 	return values[count / 2];
 }
 
-static void measure(void (*call)(const struct calls *by), double *bare, double *more)
+/* Medians of both ways, and of the difference in each round. */
+struct cost {
+	double bare, shim, more;
+};
+
+static struct cost measure(const struct row *row)
 {
 	double took[2][ROUNDS], extra[ROUNDS];
+	int rounds = row->before ? CONNECTION_ROUNDS : ROUNDS;
 
-	for (int round = 0; round < ROUNDS; round++) {
-		for (int turn = 0; turn < 2; turn++) {
-			int way = turn ^ (round & 1);
+	for (int round = 0; round < rounds; round++) {
+		for (int second = 0; second < 2; second++) {
+			int way = second ^ (round & 1);
+			if (row->before)
+				row->before();
 			double start = now_ns();
 			for (int i = 0; i < CALLS; i++)
-				call(&calls[way]);
+				row->call(&calls[way]);
 			took[way][round] = (now_ns() - start) / CALLS;
+			if (row->after)
+				row->after();
 		}
 		extra[round] = took[1][round] - took[0][round];
 	}
-	*bare = median(took[0], ROUNDS);
-	*more = median(extra, ROUNDS);
+	return (struct cost){median(took[0], rounds), median(took[1], rounds),
+			     median(extra, rounds)};
 }
 
 static void pin(unsigned cpu)
@@ -311,6 +380,9 @@ static void set_up(void)
 	unix_listener = listening(AF_UNIX, &name, sizeof(name));
 	unix_socket = socket(AF_UNIX, SOCK_STREAM, 0);
 	tcp_listener = listening(AF_INET, &any, sizeof(any));
+	socklen_t length = sizeof(listener_name);
+	getsockname(tcp_listener, (void *)&listener_name, &length);
+	listener_name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	tcp_socket = socket(AF_INET, SOCK_STREAM, 0);
 	epfd = epoll_create1(0);
 	event_fd = eventfd(0, 0);
@@ -320,13 +392,11 @@ static void set_up(void)
 /* In a process of its own that the library is loaded into: a pair of numbers a row. */
 static int run_calls(void)
 {
-	double bare, more;
-
 	pin(0);
 	set_up();
 	for (size_t i = 0; i < ROWS; i++) {
-		measure(rows[i].call, &bare, &more);
-		printf("%f %f\n", bare, more);
+		struct cost cost = measure(&rows[i]);
+		printf("%f %f %f\n", cost.bare, cost.shim, cost.more);
 	}
 	return 0;
 }
@@ -379,8 +449,12 @@ static double accept_batch(const struct calls *by, int instance, int listener)
 		fputs("too few connections\n", stderr);
 		exit(1);
 	}
-	for (int i = 0; i < accepted; i++)
+	/* As whoever serves what he accepted: then he deals to nobody. */
+	for (int i = 0; i < accepted; i++) {
+		struct epoll_event in = {.events = EPOLLIN};
+		epoll_ctl(instance, EPOLL_CTL_ADD, fd[i], &in);
 		close(fd[i]);
+	}
 	return took / accepted;
 }
 
@@ -464,11 +538,11 @@ static int run_accepts(const char *netns, const char *address)
 		}
 		extra[batch] = took[1][batch] - took[0][batch];
 	}
-	double bare = median(took[0], BATCHES), more = median(extra, BATCHES);
+	double bare = median(took[0], BATCHES), shim = median(took[1], BATCHES);
 	printf("\naccept4 of a waiting connection, ns, with its share of epoll_wait\n"
 	       "%-28s %8.0f\n%-28s %+8.0f  ratio %.3f\n",
-	       "  own reuseport group, libc", bare, "  steered, through members", more,
-	       (bare + more) / bare);
+	       "  own reuseport group, libc", bare, "  steered, through members",
+	       median(extra, BATCHES), shim / bare);
 	return 0;
 }
 
@@ -506,7 +580,7 @@ static pid_t start(char *const *command, enum state state, const char *library,
 static void calls_table(char *self, const char *library)
 {
 	char *const command[] = {self, "--calls", NULL};
-	double bare[STATES][ROWS] = {0}, more[STATES][ROWS] = {0};
+	struct cost cost[STATES][ROWS] = {0};
 
 	for (enum state state = OFF; state < STATES; state++) {
 		posix_spawn_file_actions_t actions;
@@ -519,15 +593,16 @@ static void calls_table(char *self, const char *library)
 		close(out[1]);
 		FILE *results = fdopen(out[0], "r");
 		for (size_t i = 0; i < ROWS; i++)
-			if (fscanf(results, "%lf %lf", &bare[state][i], &more[state][i]) != 2)
+			if (fscanf(results, "%lf %lf %lf", &cost[state][i].bare,
+				   &cost[state][i].shim, &cost[state][i].more) != 3)
 				die("results");
 		fclose(results);
 		wait(NULL);
 	}
 	puts("ns a call                        bare  switched off  on, not steered   ratio");
 	for (size_t i = 0; i < ROWS; i++)
-		printf("%-28s %8.0f  %+12.1f %+16.1f %7.2f\n", rows[i].name, bare[ON][i],
-		       more[OFF][i], more[ON][i], (bare[ON][i] + more[ON][i]) / bare[ON][i]);
+		printf("%-28s %8.0f  %+12.1f %+16.1f %7.2f\n", rows[i].name, cost[ON][i].bare,
+		       cost[OFF][i].more, cost[ON][i].more, cost[ON][i].shim / cost[ON][i].bare);
 }
 
 static void start_row(const char *what, char *const *command, const char *library)
