@@ -27,7 +27,7 @@ all: $(LIB) $(COMMAND)
 # An application's threads may have stacks of 16 KB, half of which other libraries' thread-local data
 # may take; tests/behaviour/stack_use.c says what whole calls need. Only what is read when the
 # program starts takes more.
-STACK_MAX    := 2560
+STACK_MAX    := 2816
 LARGE_FRAMES := shim/policy/load_file shim/policy/load_environment
 ifeq (,$(findstring -fsanitize,$(CFLAGS)))
 SHIM_CFLAGS  += -Wframe-larger-than=$(STACK_MAX)

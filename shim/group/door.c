@@ -71,7 +71,9 @@ void door_start(int door)
 		sys(SYS_listen, door, DOOR_BACKLOG);
 }
 
-static int send_fds(int peer, const struct door_message *message, const int *fd, unsigned count)
+/* Not inlined, nor is its counterpart: their rooms are on the stack one after the other. */
+static __attribute__((noinline)) int send_fds(int peer, const struct door_message *message,
+					      const int *fd, unsigned count)
 {
 	char control[CMSG_SPACE(DOOR_FDS_MAX * sizeof(int))] __attribute__((aligned(8))) = {0};
 	struct iovec data = {.iov_base = (void *)message, .iov_len = sizeof(*message)};
@@ -91,8 +93,8 @@ static int send_fds(int peer, const struct door_message *message, const int *fd,
 
 /* Receives one message with at most max descriptors, close-on-exec; more are closed.
  * Returns how many came, or -errno. */
-static int receive_fds(int peer, struct door_message *message, int *fd, unsigned max,
-		       unsigned wait_ms)
+static __attribute__((noinline)) int receive_fds(int peer, struct door_message *message, int *fd,
+						 unsigned max, unsigned wait_ms)
 {
 	char control[CMSG_SPACE(DOOR_FDS_MAX * sizeof(int))] __attribute__((aligned(8)));
 	struct iovec data = {.iov_base = message, .iov_len = sizeof(*message)};
