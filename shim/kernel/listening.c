@@ -10,16 +10,26 @@ struct walk {
 	void *context;
 };
 
+bool listening_parse(const uint8_t *payload, size_t length, struct inet_diag_msg *socket,
+		     struct nl_attrs *attrs)
+{
+	size_t fixed = NLMSG_ALIGN(sizeof(*socket));
+
+	if (length < fixed)
+		return false;
+	memcpy(socket, payload, sizeof(*socket));
+	*attrs = (struct nl_attrs){payload + fixed, length - fixed};
+	return true;
+}
+
 static void on_socket(void *context, uint16_t type, const uint8_t *payload, size_t length)
 {
 	const struct walk *walk = context;
 	struct inet_diag_msg socket;
-	size_t fixed = NLMSG_ALIGN(sizeof(socket));
+	struct nl_attrs attrs;
 
-	if (type != SOCK_DIAG_BY_FAMILY || length < fixed)
-		return;
-	memcpy(&socket, payload, sizeof(socket));
-	walk->visit(walk->context, &socket, (struct nl_attrs){payload + fixed, length - fixed});
+	if (type == SOCK_DIAG_BY_FAMILY && listening_parse(payload, length, &socket, &attrs))
+		walk->visit(walk->context, &socket, attrs);
 }
 
 int listening_each(int family, bool info, listening_fn visit, void *context)

@@ -72,10 +72,12 @@ static bool is_begun(const struct hold *hold)
 /* What was reported may be written anew meanwhile. */
 static void take_report(const struct page *page, struct desk *desk)
 {
+	struct rss_hash reported = page->reported;
+
 	desk->reports = page->reports;
-	desk->learner.reported = page->reported;
-	if (desk->learner.reported.key_len > RSS_KEY_MAX)
-		desk->learner.reported.key_len = 0;
+	if (reported.key_len > RSS_KEY_MAX)
+		reported.key_len = 0;
+	desk->learner.reported = reported;
 }
 
 static void begin(const struct hold *hold)
@@ -129,19 +131,21 @@ static bool go_through(struct page *page, struct desk *desk)
 	uint64_t written = atomic_load_explicit(&page->written, memory_order_acquire);
 	bool changed = false;
 	struct note note;
-	uint64_t oldest = page_oldest(page, written);
+	uint64_t oldest = page_oldest(page, written), read = desk->read;
 
-	if (desk->read > written || desk->read < oldest)
-		desk->read = oldest;
-	for (; desk->read < written; desk->read++) {
-		if (take(page, desk->read, &note)) {
+	/* Counted here, whoever writes to the desk meanwhile. */
+	if (read > written || read < oldest)
+		read = oldest;
+	for (; read < written; read++) {
+		if (take(page, read, &note)) {
 			if (is_family(note.flow.family))
 				changed |= learner_observe(&desk->learner, &note.flow, note.cpu,
 							   note.own_cpu, &room);
-		} else if (written - desk->read < UNFINISHED_MAX) {
+		} else if (written - read < UNFINISHED_MAX) {
 			break;
 		}
 	}
+	desk->read = read;
 	return changed;
 }
 

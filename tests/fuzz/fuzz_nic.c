@@ -1,8 +1,12 @@
 /* Everything the kernel tells discovery, of any content. Input: a letter that says which answer the
  * rest is. */
+#include "shim/connect/local_ports.h"
+#include "shim/kernel/conntrack.h"
+#include "shim/kernel/listening.h"
 #include "shim/kernel/netlink.h"
 #include "shim/kernel/procfs.h"
 #include "shim/kernel/route.h"
+#include "shim/nic/conntrack_line.h"
 #include "shim/nic/irq_name.h"
 #include "shim/nic/nic_links.h"
 #include "shim/nic/queue_answer.h"
@@ -92,6 +96,55 @@ static void look_at_queues(const uint8_t *data, size_t len)
 	require(map.rx.count <= RSS_QUEUES_MAX && map.tx.count <= RSS_QUEUES_MAX);
 }
 
+static void look_at_translations(const uint8_t *data, size_t len)
+{
+	struct conntrack_tuple replies;
+
+	if (conntrack_parse(data, len, &replies))
+		require(replies.from_port && replies.to_port);
+}
+
+static void look_at_translation_line(const char *line)
+{
+	struct conntrack_snat snat;
+
+	if (conntrack_line_snat(line, &snat))
+		require(memchr(snat.from, 0, sizeof(snat.from)) &&
+			memchr(snat.to, 0, sizeof(snat.to)) &&
+			memchr(snat.remote, 0, sizeof(snat.remote)));
+}
+
+static void look_at_listening(const uint8_t *data, size_t len)
+{
+	struct inet_diag_msg socket;
+	struct nl_attrs attrs;
+	struct nl_attr attr;
+
+	if (!listening_parse(data, len, &socket, &attrs))
+		return;
+	while (nl_next(&attrs, &attr))
+		require(attr.len <= len && attr.value >= data && attr.value <= data + len);
+}
+
+/* In one piece and in two they say the same. */
+static void look_at_ports(const char *text, size_t len)
+{
+	static uint64_t whole[65536 / 64], halves[65536 / 64];
+	struct reserved_parser one = {.bits = whole}, two = {.bits = halves};
+	uint16_t lo, hi;
+
+	if (local_range_parse(text, len, &lo, &hi))
+		require(lo && lo <= hi);
+	memset(whole, 0, sizeof(whole));
+	memset(halves, 0, sizeof(halves));
+	reserved_feed(&one, text, len);
+	reserved_end(&one);
+	reserved_feed(&two, text, len / 3);
+	reserved_feed(&two, text + len / 3, len - len / 3);
+	reserved_end(&two);
+	require(!memcmp(whole, halves, sizeof(whole)));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const uint8_t address[16] = {0xfe, 0x80};
@@ -132,6 +185,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 'q':
 		look_at_queues(data + 1, size - 1);
+		break;
+	case 't':
+		look_at_translations(data + 1, size - 1);
+		break;
+	case 'n':
+		look_at_translation_line(text);
+		break;
+	case 's':
+		look_at_listening(data + 1, size - 1);
+		break;
+	case 'p':
+		look_at_ports((const char *)data + 1, size - 1);
 		break;
 	case 'm':
 		look_at_messages(data + 1, size - 1);
