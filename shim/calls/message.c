@@ -8,6 +8,7 @@
 #include "shim/process/runtime.h"
 #include <errno.h>
 #include <string.h>
+#include <sys/uio.h>
 
 static void arrives(int fd)
 {
@@ -57,4 +58,13 @@ EXPORTED ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 	if (late_port_any() && message && message->msg_control)
 		visit_all((struct msghdr *)message, late_port_settle);
 	return real_sendmsg(fd, message, flags);
+}
+
+EXPORTED int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags)
+{
+	if (late_port_any() && messages)
+		for (unsigned int i = 0; i < count && i < UIO_MAXIOV; i++)
+			if (messages[i].msg_hdr.msg_control)
+				visit_all(&messages[i].msg_hdr, late_port_settle);
+	return real_sendmmsg(fd, messages, count, flags);
 }

@@ -4,6 +4,7 @@ import array
 import ctypes
 import os
 import socket
+import struct
 import sys
 
 ADDRESS = sys.argv[1]
@@ -96,6 +97,36 @@ here.sendmsg([b"s"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [s
 got = array.array("i")
 got.frombytes(there.recvmsg(1, socket.CMSG_LEN(got.itemsize))[1][0][2])
 check("and who is sent it", port(socket.socket(fileno=got[0])) == port(s) != 0)
+
+
+class Vector(ctypes.Structure):
+    _fields_ = [("base", ctypes.c_char_p), ("length", ctypes.c_size_t)]
+
+
+class Message(ctypes.Structure):  # struct mmsghdr
+    _fields_ = [
+        ("name", ctypes.c_void_p),
+        ("name_length", ctypes.c_uint32),
+        ("vectors", ctypes.POINTER(Vector)),
+        ("vector_count", ctypes.c_size_t),
+        ("control", ctypes.c_char_p),
+        ("control_length", ctypes.c_size_t),
+        ("flags", ctypes.c_long),
+        ("sent", ctypes.c_uint32),
+    ]
+
+
+# Of several messages, in the second.
+s = bound()
+rights = struct.pack("@Niii", socket.CMSG_LEN(4), socket.SOL_SOCKET, socket.SCM_RIGHTS, s.fileno()).ljust(24, b"\0")
+data = Vector(b"s", 1)
+messages = (Message * 2)(*(Message(vectors=ctypes.pointer(data), vector_count=1) for _ in range(2)))
+messages[1].control, messages[1].control_length = rights, len(rights)
+check("two are sent", libc.sendmmsg(here.fileno(), messages, 2, 0) == 2)
+there.recv(1)
+got = array.array("i")
+got.frombytes(there.recvmsg(1, socket.CMSG_LEN(got.itemsize))[1][0][2])
+check("and who is sent it by sendmmsg()", port(socket.socket(fileno=got[0])) == port(s) != 0)
 # A number that changes hands unseen: what stands there then is left alone.
 DUP3 = 292 if os.uname().machine == "x86_64" else 24
 number = bound().detach()
