@@ -195,6 +195,14 @@ static bool is_news(const struct way *way, enum stat_counter became)
 		way->uplink->predictable[flow_family(&way->flow)]);
 }
 
+static void note_called(int fd)
+{
+	struct fd_word word = fd_get(fd);
+
+	if (word.kind == FD_SOCKET)
+		fd_swap(fd, word, FD_SOCKET, word.value | SOCKET_CALLED);
+}
+
 int connect_steered(int fd, const struct sockaddr *address, socklen_t length, uint32_t bits,
 		    connect_fn real)
 {
@@ -231,8 +239,10 @@ int connect_steered(int fd, const struct sockaddr *address, socklen_t length, ui
 		return result;
 	stat_count(became);
 	/* What a signal interrupts goes on. */
-	if (result && errno != EINPROGRESS && errno != EINTR)
+	if (result && errno != EINPROGRESS && errno != EINTR) {
+		note_called(fd);
 		return result;
+	}
 	/* A call that waited for long: what it went by has given its room to something else. */
 	if (way.uplinks && way.uplinks->generation != generation)
 		way.uplink = NULL;

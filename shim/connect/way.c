@@ -22,7 +22,9 @@ static bool ask_about(int fd, uint32_t bits, const struct destination *to,
 		query->mark = (uint32_t)socket_get_int(fd, SOL_SOCKET, SO_MARK, 0);
 	if (!(bits & SOCKET_ADDRESS))
 		return true;
-	return !socket_local(fd, &bound) && !destination_local(&bound.any, query->local);
+	/* A connection that ended gave its port back, but the kernel goes on showing it. */
+	return !socket_local(fd, &bound) &&
+	       (!destination_local(&bound.any, query->local) || bits & SOCKET_CALLED);
 }
 
 enum way_found way_find(int fd, uint32_t bits, const struct destination *to, struct way *way)

@@ -210,6 +210,26 @@ bool is_refused(enum way way, int port)
 	return fd < 0 && errno == ECONNREFUSED;
 }
 
+int peer_listener(struct sockaddr_in *address)
+{
+	int fd = socket_over_there(AF_INET, peer());
+	socklen_t length = sizeof(*address);
+
+	memset(address, 0, sizeof(*address));
+	address->sin_family = AF_INET;
+	inet_pton(AF_INET, peer() ? "10.99.0.200" : "127.0.0.1", &address->sin_addr);
+	NEED(fd >= 0);
+	NEED(!syscall(SYS_bind, fd, address, length));
+	NEED(!syscall(SYS_listen, fd, 4096));
+	NEED(!syscall(SYS_getsockname, fd, address, &length));
+	return fd;
+}
+
+bool is_home(int fd, int cpu)
+{
+	return !is_steered() || !peer() || get_int(fd, SOL_SOCKET, SO_INCOMING_CPU) == cpu;
+}
+
 bool is_pair(int client_fd, int accepted)
 {
 	struct sockaddr_storage one = {0}, other = {0};

@@ -62,6 +62,12 @@ int connected(enum way way, int port);
 /* Closes it, raw too. */
 void gone(int fd);
 bool is_refused(enum way way, int port);
+/* A listening socket over there (without a bench: of loopback), made with raw system calls, and
+ * where. It accepts nothing: 4,000 clients are connected all the same. */
+int peer_listener(struct sockaddr_in *address);
+/* Whether a connection made here arrives where the shim should have brought it: to the CPU, where
+ * it steers. */
+bool is_home(int fd, int cpu);
 
 /* fd of the client is the other end of accepted. */
 bool is_pair(int client_fd, int accepted);

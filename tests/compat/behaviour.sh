@@ -16,7 +16,7 @@ make -s BUILD="$BUILD" behaviour >&2 || bench_die "the programs do not build"
 SHIM=$BUILD/librssshim.so
 JEMALLOC=$(ldconfig -p | sed -n 's/.*libjemalloc\.so\.2.* => //p' | head -1)
 # Programs that are about signals, or about threads that signals would go to, have their own.
-NOT_IN_HANDLER=" accept_blocking accept_cancel accept_threads signal_jump signal_storm small_stacks stack_use threads_storm "
+NOT_IN_HANDLER=" accept_blocking accept_cancel accept_threads connect_storm signal_jump signal_storm small_stacks stack_use threads_storm "
 
 # Programs about waiting for listeners, and about accept().
 ABOUT_LISTENERS=" accept accept4 accept_blocking accept_cancel accept_errors accept_prefork accept_threads"
