@@ -197,6 +197,7 @@ API int rssshim_route(struct rssshim *rss, const struct sockaddr *remote,
 		return -EINVAL;
 	query.family = to.flow.family;
 	query.bound_to = to.interface;
+	query.remote_port = to.flow.remote_port;
 	memcpy(query.remote, to.flow.remote, sizeof(query.remote));
 	if (local->ss_family != AF_UNSPEC)
 		destination_local((struct sockaddr *)local, query.local);

@@ -88,6 +88,9 @@ static void note_option(int fd, int level, int name, const void *value, socklen_
 	else if (level == SOL_SOCKET &&
 		 (name == SO_BINDTODEVICE || name == SO_BINDTOIFINDEX_OPTION))
 		note(fd, SOCKET_DEVICE);
+	else if ((level == IPPROTO_IP && name == IP_TOS) ||
+		 (level == IPPROTO_IPV6 && name == IPV6_TCLASS))
+		note(fd, SOCKET_TOS);
 }
 
 EXPORTED int bind(int fd, const struct sockaddr *address, socklen_t length)

@@ -4,6 +4,7 @@
 #include "shim/connect/translation.h"
 #include "shim/kernel/log.h"
 #include "shim/kernel/random.h"
+#include "shim/kernel/route_rules.h"
 #include "shim/kernel/sys.h"
 #include "shim/process/machine.h"
 #include "shim/process/runtime.h"
@@ -26,6 +27,7 @@ static struct uplinks *_Atomic current; /* the same, NULL: nothing can be steere
 static struct port_pick pick;
 static struct route_cache routes;
 static _Atomic unsigned held_most;
+static _Atomic bool rules_by_port, rules_by_tos;
 
 /* Everything below changes under self_lock() only. */
 static _Atomic uint32_t epoch; /* process this was made for */
@@ -33,7 +35,8 @@ static struct {
 	uint64_t look_ms;
 	uint32_t generation;
 	_Atomic uint32_t nics_version, routes_version; /* of the machine, as used here */
-	bool has_range;                                /* the kernel has IP_LOCAL_PORT_RANGE */
+	uint32_t rules_version;
+	bool has_range;            /* the kernel has IP_LOCAL_PORT_RANGE */
 	uint16_t said_lo, said_hi; /* of the kernel's range that has nothing to choose from */
 	struct local_ports local_ports;
 } state;
@@ -123,12 +126,25 @@ static bool ports_changed(uint64_t now_ms)
 	return true;
 }
 
+static void follow_rules(void)
+{
+	struct route_rules rules;
+
+	if (state.rules_version == machine_rules_version())
+		return;
+	state.rules_version = machine_rules_version();
+	route_rules_read(&rules);
+	rules_by_port = rules.ports;
+	rules_by_tos = rules.tos;
+}
+
 static void update(uint64_t now_ms)
 {
 	machine_follow(now_ms, false);
 	if (epoch != self_epoch())
 		begin(now_ms);
 	if (state.routes_version != machine_routes_version()) {
+		follow_rules();
 		route_cache_drop(&routes);
 		translation_forget();
 	}
@@ -188,6 +204,16 @@ int outgoing_route(const struct route_query *query, struct route_answer *answer)
 	if (!error || route_error_lasts(error))
 		route_cache_keep(&routes, generation, query, answer);
 	return error;
+}
+
+bool outgoing_asks_port(void)
+{
+	return atomic_load_explicit(&rules_by_port, memory_order_relaxed);
+}
+
+bool outgoing_asks_tos(void)
+{
+	return atomic_load_explicit(&rules_by_tos, memory_order_relaxed);
 }
 
 unsigned outgoing_held_most(void)

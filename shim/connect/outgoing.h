@@ -20,6 +20,11 @@ struct uplinks *outgoing_known(void);
  * another way; 0: it can. */
 unsigned outgoing_held_most(void);
 
+/* Whether the way depends on the destination's port, and on the type of service: the question is to
+ * say them then, and only then, as each makes another one of it. */
+bool outgoing_asks_port(void);
+bool outgoing_asks_tos(void);
+
 /* Which way a destination is reached: from memory, else from the kernel. 0 or -errno. */
 int outgoing_route(const struct route_query *query, struct route_answer *answer);
 

@@ -13,7 +13,7 @@ static void query_words(const struct route_query *query, uint64_t words[QUERY_WO
 	memcpy(words, query->remote, 16);
 	memcpy(words + 2, query->local, 16);
 	words[4] = (uint64_t)query->bound_to << 32 | query->mark;
-	words[5] = query->family;
+	words[5] = (uint64_t)query->remote_port << 16 | (uint64_t)query->tos << 8 | query->family;
 }
 
 static struct route_cache_place *places_of(struct route_cache *cache,

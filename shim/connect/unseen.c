@@ -10,7 +10,7 @@ static uint32_t bits_of(int fd)
 	static const uint8_t any[16];
 	struct socket_address bound;
 	uint8_t local[16];
-	uint32_t bits = 0;
+	uint32_t bits = SOCKET_TOS; /* few hosts want to know */
 
 	/* One that is connected has a port, too. */
 	if (socket_local(fd, &bound) || destination_local(&bound.any, local))

@@ -5,6 +5,15 @@
 #include "shim/process/fd_table.h"
 #include <string.h>
 
+static uint8_t tos_of(int fd, uint8_t family)
+{
+	int tos = family == AF_INET ? socket_get_int(fd, IPPROTO_IP, IP_TOS, 0)
+				    : socket_get_int(fd, IPPROTO_IPV6, IPV6_TCLASS, 0);
+
+	/* Without the bits of ECN. */
+	return (uint8_t)tos & 0xfc;
+}
+
 /* The question to the routing table. False where the application has a port of its own by now. */
 static bool ask_about(int fd, uint32_t bits, const struct destination *to,
 		      struct route_query *query)
@@ -20,6 +29,10 @@ static bool ask_about(int fd, uint32_t bits, const struct destination *to,
 			(uint32_t)socket_get_int(fd, SOL_SOCKET, SO_BINDTOIFINDEX_OPTION, 0);
 	if (bits & SOCKET_MARK)
 		query->mark = (uint32_t)socket_get_int(fd, SOL_SOCKET, SO_MARK, 0);
+	if (outgoing_asks_port())
+		query->remote_port = to->flow.remote_port;
+	if (bits & SOCKET_TOS && outgoing_asks_tos())
+		query->tos = tos_of(fd, query->family);
 	if (!(bits & SOCKET_ADDRESS))
 		return true;
 	/* A connection that ended gave its port back, but the kernel goes on showing it. */

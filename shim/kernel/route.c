@@ -72,11 +72,13 @@ static int lookup_by_netlink(int fd, const struct route_query *query, struct rou
 	size_t len = address_len(query->family);
 	struct rtmsg route = {.rtm_family = query->family,
 			      .rtm_dst_len = (uint8_t)(8 * len),
+			      .rtm_tos = query->tos,
 			      .rtm_src_len = (uint8_t)(is_any(query->local) ? 0 : 8 * len)};
 	struct route_search search = {.answer = answer, .error = -EBADMSG};
 	struct nl_request request;
 	uint8_t buffer[2048];
 	uint8_t protocol = IPPROTO_TCP;
+	uint16_t port = htons(query->remote_port);
 	int error;
 
 	nl_request_init(&request, RTM_GETROUTE, 0, &route, sizeof(route));
@@ -88,6 +90,8 @@ static int lookup_by_netlink(int fd, const struct route_query *query, struct rou
 	if (query->mark)
 		nl_request_add_u32(&request, RTA_MARK, query->mark);
 	nl_request_add(&request, RTA_IP_PROTO, &protocol, sizeof(protocol));
+	if (port)
+		nl_request_add(&request, RTA_DPORT, &port, sizeof(port));
 	error = nl_exchange(fd, &request, (struct nl_buffer){buffer, sizeof(buffer)}, on_route,
 			    &search);
 	return error ? error : search.error;
@@ -173,7 +177,13 @@ void route_watch_close(struct route_watch *watch)
 	watch->ethtool = -EBADF;
 }
 
-bool route_changed(int fd, bool *links)
+static void news_add(struct route_news *news, bool whole, uint16_t type)
+{
+	news->links |= !whole || type == RTM_NEWLINK || type == RTM_DELLINK;
+	news->rules |= !whole || type == RTM_NEWRULE || type == RTM_DELRULE;
+}
+
+bool route_changed(int fd, struct route_news *news)
 {
 	bool changed = false;
 	struct nlmsghdr head; /* what it is about is all that matters: the rest is cut off */
@@ -190,9 +200,8 @@ bool route_changed(int fd, bool *links)
 		if (got < 0 && got != -ENOBUFS)
 			break;
 		changed = true;
-		if (links)
-			*links |= got < (long)sizeof(head) || head.nlmsg_type == RTM_NEWLINK ||
-				  head.nlmsg_type == RTM_DELLINK;
+		if (news)
+			news_add(news, got >= (long)sizeof(head), head.nlmsg_type);
 	}
 	return changed;
 }

@@ -15,6 +15,9 @@ struct route_query {
 	uint8_t local[16];  /* the source the application bound; all zero: the kernel chooses */
 	uint32_t bound_to;  /* SO_BINDTODEVICE or an IPv6 scope; 0: none */
 	uint32_t mark;      /* SO_MARK */
+	/* Where rules go by them; each makes another question of it. */
+	uint16_t remote_port; /* 0: not said */
+	uint8_t tos;          /* IP_TOS, IPV6_TCLASS */
 };
 
 struct route_answer {
@@ -62,7 +65,11 @@ struct route_watch {
 int route_watch_open(struct route_watch *watch, struct nl_buffer buffer);
 void route_watch_close(struct route_watch *watch);
 
+struct route_news {
+	bool links, rules;
+};
+
 /* Drains what a descriptor of a watch holds, without blocking. True if anything changed since the
- * last call; *links becomes true, if not NULL, where links were among it. Messages lost to an
- * overflow (ENOBUFS) count as a change, of links too. */
-bool route_changed(int fd, bool *links);
+ * last call; what of it is added to *news, if not NULL. Messages lost to an overflow (ENOBUFS) are
+ * a change of everything. */
+bool route_changed(int fd, struct route_news *news);

@@ -131,7 +131,9 @@ static void inet6_feed(void *context, const char *text, size_t len)
 
 static int probe(int fd, const struct route_query *query, struct route_answer *answer)
 {
-	const uint16_t discard = 9; /* any port: nothing is sent */
+	/* Any port will do: nothing is sent. */
+	const uint16_t port = query->remote_port ? query->remote_port : 9;
+	const int tos = query->tos;
 	union address address;
 	socklen_t len;
 	long error = 0;
@@ -141,13 +143,17 @@ static int probe(int fd, const struct route_query *query, struct route_answer *a
 			    sizeof(query->mark));
 	if (error)
 		return -EOPNOTSUPP;
-	if (query->bound_to)
+	if (query->tos && query->family == AF_INET)
+		error = sys(SYS_setsockopt, fd, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
+	else if (query->tos)
+		error = sys(SYS_setsockopt, fd, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos));
+	if (!error && query->bound_to)
 		error = sys(SYS_setsockopt, fd, SOL_SOCKET, SO_BINDTOIFINDEX_OPTION,
 			    &query->bound_to, sizeof(query->bound_to));
 	len = address_fill(&address, query->family, query->local, 0, query->bound_to);
 	if (!error && memcmp(query->local, (uint8_t[16]){0}, 16))
 		error = sys(SYS_bind, fd, &address, len);
-	len = address_fill(&address, query->family, query->remote, discard, query->bound_to);
+	len = address_fill(&address, query->family, query->remote, port, query->bound_to);
 	if (!error)
 		error = sys(SYS_connect, fd, &address, len);
 	if (!error)

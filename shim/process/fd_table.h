@@ -30,13 +30,14 @@ enum socket_bits {
 	SOCKET_CALLED = 1 << 5,  /* connect() was called */
 	SOCKET_UNIQUE = 1 << 6,  /* has what no copy of it would have, see kernel/uncopyable.h */
 	SOCKET_UNSEEN = 1 << 7,  /* it came without our seeing it: the kernel knows the rest */
-	SOCKET_APPLICATION = (1 << 8) - 1,
+	SOCKET_TOS = 1 << 8,     /* IP_TOS or IPV6_TCLASS */
+	SOCKET_APPLICATION = (1 << 9) - 1,
 	/* Beyond, ours: to be looked at when closed, see connect/witness.c. */
-	SOCKET_WATCHED = 1 << 8,
+	SOCKET_WATCHED = 1 << 9,
 	/* bind() was made without the port that it asked for, see connect/late_port.c. */
-	SOCKET_LATE_PORT = 1 << 9,
+	SOCKET_LATE_PORT = 1 << 10,
 	/* The shim bound its port, see connect/hold.h. */
-	SOCKET_HELD = 1 << 10,
+	SOCKET_HELD = 1 << 11,
 };
 
 #define FD_TABLE_MAX (1 << 20)

@@ -59,6 +59,7 @@ static struct {
 	_Atomic bool attended;                         /* somebody waits for news */
 	_Atomic uint32_t findings;                     /* as gone by here */
 	_Atomic uint32_t nics_version, routes_version; /* read by anybody */
+	uint32_t rules_version;
 	struct nic_sources sources;
 	struct route_watch news;
 	const struct nic_set *found; /* as the kernel and the policy say */
@@ -145,7 +146,8 @@ static void begin(uint64_t now_ms)
 	open_netlink();
 	machine.attended = false;
 	machine.routes_version++; /* what changed between the fork and now, nobody told */
-	route_in_use = 0;         /* of a thread that was not forked */
+	machine.rules_version++;
+	route_in_use = 0; /* of a thread that was not forked */
 	/* The parent may not have looked since it began. */
 	machine.look_ms = now_ms;
 	due_ms = now_ms;
@@ -333,8 +335,10 @@ static bool look(uint64_t now_ms)
 	}
 	machine.look_ms = now_ms + LOOK_MS;
 	/* Then nobody tells, and what is remembered of routes is as good as forgotten. */
-	if (machine.news.route < 0)
+	if (machine.news.route < 0) {
 		machine.routes_version++;
+		machine.rules_version++;
+	}
 	if (may_pass(machine.news.route)) {
 		close_netlink();
 		open_netlink();
@@ -349,10 +353,11 @@ static bool follow_kernel(uint64_t now_ms)
 	bool changed = false;
 
 	if (now_ms >= due_ms) {
-		bool links = false;
+		struct route_news news = {0};
 
-		machine.routes_version += route_changed(machine.news.route, &links);
-		if (route_changed(machine.news.ethtool, NULL) || links)
+		machine.routes_version += route_changed(machine.news.route, &news);
+		machine.rules_version += news.rules;
+		if (route_changed(machine.news.ethtool, NULL) || news.links)
 			machine.stale = true;
 		if (now_ms >= machine.look_ms)
 			changed = look(now_ms);
@@ -424,6 +429,11 @@ uint32_t machine_nics_version(void)
 uint32_t machine_routes_version(void)
 {
 	return machine.routes_version;
+}
+
+uint32_t machine_rules_version(void)
+{
+	return machine.rules_version;
 }
 
 /* A handler that asks too must not find its own thread at it. */

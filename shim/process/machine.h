@@ -41,6 +41,9 @@ void machine_noticed(void);
 /* The NICs as last looked at. Stays valid until two more changes. */
 const struct nic_set *machine_nics(void);
 
+/* Raised when the rules of routing changed; routes did then, too. */
+uint32_t machine_rules_version(void);
+
 /* To look with: the netlink sockets are this process's own, and of who looks at the NICs. */
 const struct nic_sources *machine_sources(void);
 

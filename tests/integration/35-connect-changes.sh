@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # timeout: 200
 # Upstreams that move while the proxy runs, source addresses and ports it was told to use, ways out
-# that the routing policy decides, and trust that comes back.
+# that the routing policy decides, and what is translated on the way.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
 . "$(dirname "$0")/../lib/stalls.sh"
@@ -103,6 +103,45 @@ connects 1 -- "${UP4[0]}" 200 mark=7
 is "$SEEN" "200 200" "SO_MARK that routes by another source address: aligned"
 connects 1 -- "${UP4[0]}" 200
 is "$SEEN" "200 200" "without it: aligned"
+# So does a rule about the port, or about the type of service; each is heard of while the program runs.
+ip -n "$DUT" addr add fd99::9/64 dev rss0 nodad preferred_lft 0
+ip -n "$CLIENT" neigh replace fd99::9 lladdr $BENCH_MAC_DUT dev cli0
+ip -n "$DUT" route add "${UP4[1]}" dev rss0 src 10.99.0.9 table 100
+ip -n "$DUT" route add "${UP6[1]}" dev rss0 src fd99::9 table 100
+mkfifo "$WORLD_DIR/ruled.in"
+exec 7<>"$WORLD_DIR/ruled.in"
+for address in "${UP4[1]}" "${UP6[1]}"; do
+	[[ $address = *:* ]] && family=6 || family=4
+	: >"$WORLD_DIR/ruled.log"
+	spawn_dut ruled taskset -c 1 "${SHIM[@]}" sh -c "exec python3 $LIB/batches.py $address 9000 <$WORLD_DIR/ruled.in"
+	# Whether the next two hundred are aligned: as soon as the change was heard of.
+	ruled() {
+		local lines
+		lines=$(wc -l <"$WORLD_DIR/ruled.log")
+		echo 200 >&7
+		wait_until 20 eval "((\$(wc -l <$WORLD_DIR/ruled.log) > $lines))"
+		(($(tail -1 "$WORLD_DIR/ruled.log") == 200))
+	}
+	ok "IPv$family, no rule: aligned" ruled
+	ip -n "$DUT" -$family rule add dport 9000 lookup 100 pref 90
+	ok "IPv$family, a rule about the port: aligned" wait_until 10 ruled
+	ip -n "$DUT" -$family rule del pref 90
+	ok "IPv$family, no rule any more: aligned" wait_until 10 ruled
+	stop_pid "$SPAWNED"
+	ip -n "$DUT" -$family rule add ipproto tcp dport 9000 lookup 100 pref 90
+	connects 1 -- "$address" 200 tos=16
+	is "$SEEN" "200 200" "IPv$family, a rule about TCP's port: aligned"
+	ip -n "$DUT" -$family rule del pref 90
+	ip -n "$DUT" -$family rule add tos 0x10 lookup 100 pref 90
+	connects 1 -- "$address" 200 tos=16
+	is "$SEEN" "200 200" "IPv$family, a rule about the type of service: aligned"
+	connects 1 -- "$address" 200 tos=16 inherited
+	is "$SEEN" "200 200" "IPv$family, that on a socket that came unseen: aligned"
+	connects 1 -- "$address" 200
+	is "$SEEN" "200 200" "IPv$family, another type of service: aligned"
+	ip -n "$DUT" -$family rule del pref 90
+done
+exec 7>&-
 # The way out is another one for who is not bound to the device.
 ip -n "$DUT" link add other0 type veth peer name other1
 ip -n "$DUT" link set other0 up
@@ -112,36 +151,6 @@ is "$SEEN" "200 200" "SO_BINDTODEVICE against the routing table: aligned"
 ip -n "$DUT" link del other0
 connects 1 -- "${UP4[0]}" 200 inherited device=rss0 mark=7
 is "$SEEN" "200 200" "both on a socket that came unseen: aligned"
-
-# A policy with another key than the NIC's; then the NIC is given that key.
-key=$(openssl rand -hex 40 | sed 's/../&:/g; s/:$//')
-sed "s/^hash_key.*/hash_key = $key/" "$WORLD_DIR/policy.ini" >"$WORLD_DIR/wrong.ini"
-mkfifo "$WORLD_DIR/batches.in"
-: >"$WORLD_DIR/batches.log"
-exec 7<>"$WORLD_DIR/batches.in"
-spawn_dut batches taskset -c 1 env LD_PRELOAD="$BUILD/librssshim.so" RSSSHIM_CONF="$WORLD_DIR/wrong.ini" \
-	RSSSHIM_SHIM_LOG_FILE="$WORLD_DIR/trust.log" \
-	sh -c "exec python3 $LIB/batches.py ${UP4[0]} 9000 <$WORLD_DIR/batches.in"
-batch() { # COUNT: leaves how many were aligned in RIGHT
-	local lines
-	lines=$(wc -l <"$WORLD_DIR/batches.log")
-	echo "$1" >&7
-	wait_until 60 eval "((\$(wc -l <$WORLD_DIR/batches.log) > $lines))"
-	RIGHT=$(tail -1 "$WORLD_DIR/batches.log")
-}
-batch 300
-is "$(grep -c 'rss0: .*do not arrive' "$WORLD_DIR/trust.log")" 1 "a wrong key: trust is lost within 300 connects"
-batch 300
-between "$RIGHT" 90 210 "and ports are left to the kernel"
-nic_set key="$key"
-batch 800
-is "$(grep -c 'rss0: .*again' "$WORLD_DIR/trust.log")" 1 "the right key: trust is regained within 800"
-batch 300
-is "$RIGHT" 300 "and all are aligned"
-stop_pid "$SPAWNED"
-exec 7>&-
-
-nic_set key="$MICROSOFT_KEY"
 
 # Translated on the way, the NIC hashes other addresses or ports: such destinations are left alone,
 # others are not, and the NIC is trusted as before.

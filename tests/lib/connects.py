@@ -2,7 +2,7 @@
 prints "READY RIGHT TOTAL", how many of them arrive on the CPU that this process is pinned to, says
 the kernel; closes them all at the next line of its input, prints CLOSED, and ends at the one after.
 
-Words: bind=ADDRESS[-PORT]  no-port  mark=N  device=NAME  range=LO-HI  range-reset  nonblocking  fastopen  mapped
+Words: bind=ADDRESS[-PORT]  no-port  mark=N  tos=N  device=NAME  range=LO-HI  range-reset  nonblocking  fastopen  mapped
        reuseaddr  inherited (sockets that the shim did not see made)"""
 import os
 import select
@@ -34,6 +34,10 @@ def make():
         s.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
     if "mark" in words:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, int(words["mark"]))
+    if "tos" in words:
+        s.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, int(words["tos"]))
+        if family == socket.AF_INET6:
+            s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, int(words["tos"]))
     if "device" in words:
         s.setsockopt(socket.SOL_SOCKET, SO_BINDTODEVICE, words["device"].encode() + b"\0")
     if "range" in words:

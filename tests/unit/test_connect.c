@@ -385,8 +385,10 @@ Test(route_cache, whole_answers)
 
 Test(route_cache, every_part_of_the_question_counts)
 {
-	struct route_query query = query_number(1), other[] = {query, query, query, query, query};
+	struct route_query query = query_number(1), other[7];
 
+	for (unsigned i = 0; i < 7; i++)
+		other[i] = query;
 	route_cache_drop(&cache);
 	keep(&query, 3);
 	other[0].family = AF_INET6;
@@ -394,11 +396,13 @@ Test(route_cache, every_part_of_the_question_counts)
 	other[2].local[15] = 1;
 	other[3].bound_to = 1;
 	other[4].mark = 1;
-	for (unsigned i = 0; i < 5; i++)
+	other[5].remote_port = 443;
+	other[6].tos = 0x10;
+	for (unsigned i = 0; i < 7; i++)
 		cr_assert_eq(found(&other[i]), 0, "%u", i);
-	for (unsigned i = 0; i < 5; i++)
+	for (unsigned i = 0; i < 7; i++)
 		keep(&other[i], 10 + i);
-	for (unsigned i = 0; i < 5; i++)
+	for (unsigned i = 0; i < 7; i++)
 		cr_assert_eq(found(&other[i]), 10 + i);
 	cr_assert_eq(found(&query), 3);
 }

@@ -1,11 +1,13 @@
 /* Routes: answers whole and damaged, both ways of asking on a real kernel, notices of change. */
 #include "shim/kernel/netlink.h"
 #include "shim/kernel/route.h"
+#include "shim/kernel/route_rules.h"
 #include "tests/unit/nic_bytes.h"
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fib_rules.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sched.h>
@@ -198,7 +200,7 @@ Test(route, bound_source)
 Test(route, changes_are_noticed)
 {
 	struct route_watch watch;
-	bool links = false;
+	struct route_news news = {0};
 
 	own_namespace();
 	cr_assert_eq(route_watch_open(&watch, (struct nl_buffer){room, sizeof(room)}), 0);
@@ -207,11 +209,21 @@ Test(route, changes_are_noticed)
 	cr_expect(route_changed(watch.route, NULL)); /* of the link, too: that went up */
 	cr_expect_not(route_changed(watch.route, NULL), "told twice");
 	add_address("lo", "127.0.0.2");
-	cr_expect(route_changed(watch.route, &links));
-	cr_expect_not(links);
+	cr_expect(route_changed(watch.route, &news));
+	cr_expect_not(news.links);
 	cr_assert_eq(system("ip link set lo mtu 65000"), 0);
-	cr_expect(route_changed(watch.route, &links));
-	cr_expect(links);
+	cr_expect(route_changed(watch.route, &news));
+	cr_expect(news.links);
+	cr_expect_not(news.rules);
+	for (int family = 4; family <= 6; family += 2) {
+		char command[64];
+
+		news.rules = false;
+		snprintf(command, sizeof(command), "ip -%d rule add dport 443 lookup 7", family);
+		cr_assert_eq(system(command), 0);
+		cr_expect(route_changed(watch.route, &news));
+		cr_expect(news.rules, "IPv%d", family);
+	}
 	cr_expect_not(route_changed(watch.ethtool, NULL));
 	cr_expect_not(route_changed(-EPERM, NULL));
 	route_watch_close(&watch);
@@ -234,13 +246,118 @@ Test(route, overflow_is_a_change)
 		snprintf(address, sizeof(address), "127.0.0.%d", 1 + i);
 		add_address("lo", address);
 	}
-	bool links = false;
-	cr_expect(route_changed(watch.route, &links));
-	cr_expect(links, "among what was lost, for all we know");
+	struct route_news news = {0};
+	cr_expect(route_changed(watch.route, &news));
+	cr_expect(news.links && news.rules, "among what was lost, for all we know");
 	cr_expect_not(route_changed(watch.route, NULL));
 	add_address("lo", "127.0.0.250");
 	cr_expect(route_changed(watch.route, NULL), "deaf after the overflow");
 	fd = watch.route;
 	route_watch_close(&watch);
 	cr_expect_eq(fcntl(fd, F_GETFD), -1);
+}
+
+static void rule_message(uint8_t tos, uint16_t attribute)
+{
+	struct fib_rule_hdr rule = {.family = AF_INET, .tos = tos, .action = FR_ACT_TO_TBL};
+
+	bytes.len = 0;
+	bytes_add(&bytes, &rule, sizeof(rule));
+	bytes_u32(&bytes, FRA_TABLE, 100);
+	bytes_u32(&bytes, attribute, 443 << 16 | 443);
+}
+
+Test(rules, what_they_go_by)
+{
+	struct route_rules rules = {0};
+
+	rule_message(0, FRA_FWMARK);
+	route_rule_parse(bytes.data, bytes.len, &rules);
+	rule_message(0, FRA_IP_PROTO);
+	route_rule_parse(bytes.data, bytes.len, &rules);
+	cr_expect_not(rules.ports || rules.tos);
+	rule_message(0, FRA_DPORT_RANGE);
+	for (size_t cut = 0; cut < bytes.len - 8; cut++) {
+		struct route_rules none = {0};
+
+		route_rule_parse(bytes.data, cut, &none);
+		cr_expect_not(none.ports || none.tos, "%zu", cut);
+	}
+	route_rule_parse(bytes.data, bytes.len, &rules);
+	cr_expect(rules.ports && !rules.tos);
+	rule_message(0x10, FRA_FWMARK);
+	route_rule_parse(bytes.data, bytes.len, &rules);
+	cr_expect(rules.ports && rules.tos, "what others have stays");
+}
+
+Test(rules, of_this_network)
+{
+	static const struct {
+		const char *command;
+		bool ports, tos;
+	} steps[] = {
+		{"ip rule add fwmark 7 lookup 7", false, false},
+		{"ip rule add sport 443 lookup 7", false, false},
+		{"ip rule add dport 443 lookup 7 pref 70", true, false},
+		{"ip rule del pref 70", false, false},
+		{"ip -6 rule add dport 443-500 lookup 7 pref 71", true, false},
+		{"ip rule add tos 0x10 lookup 7 pref 72", true, true},
+		{"ip -6 rule del pref 71", false, true},
+		{"ip rule del pref 72; ip -6 rule add tos 0x10 lookup 7", false, true},
+	};
+	struct route_rules rules;
+
+	own_namespace();
+	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+		cr_assert_eq(system(steps[i].command), 0);
+		route_rules_read(&rules);
+		cr_expect_eq(rules.ports, steps[i].ports, "%s", steps[i].command);
+		cr_expect_eq(rules.tos, steps[i].tos, "%s", steps[i].command);
+	}
+}
+
+/* More than one datagram of them. */
+Test(rules, many)
+{
+	struct route_rules rules;
+
+	own_namespace();
+	cr_assert_eq(system("for i in $(seq 600); do echo rule add fwmark $i lookup 7; done |"
+			    "ip -batch -"),
+		     0);
+	route_rules_read(&rules);
+	cr_expect_not(rules.ports || rules.tos);
+	cr_assert_eq(system("ip rule add dport 443 lookup 7 pref 32000"), 0);
+	route_rules_read(&rules);
+	cr_expect(rules.ports && !rules.tos);
+}
+
+/* A question that says the port, and the type of service, is answered by the rules about these. */
+Test(route, by_port_and_type_of_service)
+{
+	static const struct {
+		uint16_t port;
+		uint8_t tos, source;
+	} cases[] = {{80, 0, 1}, {443, 0, 2}, {80, 0x10, 3}, {0, 0, 1}};
+	struct route_query query = query_of("192.0.2.1");
+	struct route_answer answer;
+
+	own_namespace();
+	open_asker();
+	add_address("lo", "127.0.0.1");
+	cr_assert_eq(system("ip addr add 10.0.0.1/32 dev lo; ip addr add 10.0.0.2/32 dev lo;"
+			    "ip addr add 10.0.0.3/32 dev lo;"
+			    "ip route add 192.0.2.0/24 dev lo src 10.0.0.1;"
+			    "ip route add 192.0.2.0/24 dev lo src 10.0.0.2 table 7;"
+			    "ip route add 192.0.2.0/24 dev lo src 10.0.0.3 table 8;"
+			    "ip rule add dport 443 lookup 7; ip rule add tos 0x10 lookup 8"),
+		     0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		query.remote_port = cases[i].port;
+		query.tos = cases[i].tos;
+		cr_expect_eq(route_lookup(&asker, &query, &answer), 0);
+		cr_expect_eq(answer.local[3], cases[i].source, "%zu: .%u", i, answer.local[3]);
+		cr_expect_eq(route_probe(&asker, &query, &answer), 0);
+		cr_expect_eq(answer.local[3], cases[i].source, "%zu, UDP: .%u", i, answer.local[3]);
+	}
 }
