@@ -17,8 +17,11 @@
 #define GENERATION_SHIFT 20
 #define GENERATION_MASK  0xfffu
 
+#define LATE_TURNS 7 /* no power of two, as the number of buckets is */
+
 static __thread struct {
 	unsigned connects; /* since one was marked */
+	unsigned late;     /* by so many more the next one is */
 	int fd;            /* the one marked last, to be looked at by the next connect() */
 	uint32_t bits;
 } mine = {.fd = -1};
@@ -133,6 +136,18 @@ static unsigned interval(const struct way *way)
 	return teaching && teaching < trusting ? teaching : trusting;
 }
 
+/* Ports are chosen by turns, of one bucket after the other: by looking at every thirty-second,
+ * always the same few buckets would be seen. */
+static bool is_due(const struct way *way)
+{
+	unsigned every = interval(way);
+
+	if (++mine.connects < every + (every > 1 ? mine.late : 0))
+		return false;
+	mine.late = (mine.late + 1) % LATE_TURNS;
+	return true;
+}
+
 void witness_connected(int fd, const struct way *way, bool news)
 {
 	const struct uplink *uplink = way->uplink;
@@ -141,7 +156,7 @@ void witness_connected(int fd, const struct way *way, bool news)
 	look_at_last();
 	struct fd_word word = fd_get(fd);
 	uint32_t bits = (word.value & (SOCKET_APPLICATION | SOCKET_HELD)) | SOCKET_CALLED;
-	if (++mine.connects >= interval(way) || news) {
+	if (is_due(way) || news) {
 		mine.connects = 0;
 		bits |= SOCKET_WATCHED;
 		if (uplink)
