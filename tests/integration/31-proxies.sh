@@ -16,11 +16,16 @@ world_up clients=4 upstreams=2 ${WORLD:-}
 # tries are too few now and then.
 in_dut sysctl -q -w net.ipv4.tcp_tw_reuse=1
 world_conf >"$WORLD_DIR/policy.ini"
+# Addresses that no route would choose.
+OTHER4=10.99.0.9 OTHER6=fd99::9
+ip -n "$DUT" addr add $OTHER4/24 dev rss0
+ip -n "$DUT" addr add $OTHER6/64 dev rss0 nodad preferred_lft 0
+for address in $OTHER4 $OTHER6; do ip -n "$CLIENT" neigh replace $address lladdr $BENCH_MAC_DUT dev cli0; done
 SHIM=(env "LD_PRELOAD=$BUILD/librssshim.so" "RSSSHIM_CONF=$WORLD_DIR/policy.ini")
 IFS=, read -ra UP4 <<<"$UPSTREAM4"
 IFS=, read -ra UP6 <<<"$UPSTREAM6"
 # No connection of the proxies may fail for want of descriptors here: 2,000 sessions are 4,000 legs.
-spawn_client upstream python3 "$LIB/slow_upstream.py" 9000 2 "${UP4[@]}" "${UP6[@]}"
+spawn_client upstream env PAIRS="$WORLD_DIR/pairs" python3 "$LIB/slow_upstream.py" 9000 2 "${UP4[@]}" "${UP6[@]}"
 wait_port client 9000
 
 # sessions NAME EXACT PID...: COUNT sessions at once; accepted and upstream legs, from outside.
@@ -32,19 +37,26 @@ sessions() {
 	if [ "$exact" = exact ]; then
 		is "$ACCEPTED" "[$COUNT,$COUNT]" "$name: accepted legs aligned"
 		is "$UPSTREAM" "[$COUNT,$COUNT]" "$name: upstream legs aligned"
+		[[ $name != *" http"* ]] || is "$BOTH" "[$COUNT,$COUNT]" "$name: both legs of each session"
 	else
 		between "$(jq '.[1] * 1000 / .[0] | floor' <<<"$UPSTREAM")" 350 650 \
 			"$name: about half of the upstream legs aligned"
+		# Where connections come in a crowd, whoever is awake on the CPU of the packets takes some more.
+		between "$(jq '.[1] * 1000 / ([.[0], 1] | max) | floor' <<<"$BOTH")" 125 425 \
+			"$name: about a quarter of the sessions with both legs on the worker's CPU"
+		diag "$name: of sessions, and both legs aligned: $BOTH; accepted ones: $ACCEPTED"
 	fi
 }
 measure() { # EXACT PID...
 	local exact=$1 right
 	shift
 	wait_until 20 no_legs "$@" || diag "connections of before are left open"
+	: >"$WORLD_DIR/pairs"
 	SERVED=$(conns_hold --to "$TO" --from "$FROM" --count "$COUNT" --concurrency "$COUNT" --request / |
 		jq -c '[.ok, .failed]')
 	ACCEPTED=$(observe --json --listen 8080 "$@" | jq -c '[.total, .aligned]')
 	UPSTREAM=$(observe --json --upstream 9000 "$@" | jq -c '[.total, .aligned]')
+	BOTH=$(both_legs "$@")
 	right=0
 	if [ "$exact" = exact ]; then
 		[ "$ACCEPTED $UPSTREAM" = "[$COUNT,$COUNT] [$COUNT,$COUNT]" ] || { right=1 && astray "$@"; }
@@ -53,6 +65,16 @@ measure() { # EXACT PID...
 	[ "$SERVED $right" = "[$COUNT,0] 0" ]
 }
 no_legs() { [ "$(observe --json --listen 8080 --upstream 9000 "$@" | jq .total)" = 0 ]; }
+
+# both_legs PID...: [OF, BOTH]: of how many sessions the upstream said whose they are, and how many of
+# these have both legs on the CPU of the worker.
+both_legs() {
+	observe --list --listen 8080 --upstream 9000 "$@" | awk -v pairs="$WORLD_DIR/pairs" '
+		BEGIN { while ((getline <pairs) > 0) client[$1 $2] = $3 }
+		$4 == "accepted" { home[$6] = $9 == "aligned" }
+		$4 == "upstream" && (session = client[$5 $6]) in home { total++; both += $9 == "aligned" && home[session] }
+		END { printf "[%d,%d]\n", total, both }'
+}
 
 # astray PID: some that are not aligned, and what the shim says.
 astray() {
@@ -107,7 +129,8 @@ nginx_text() { # http|stream FAMILY DIRECTIVE
 		    listen 8080 backlog=4096;
 		    listen [::]:8080 backlog=4096 ipv6only=on;
 		    $([ "$1" = http ] && echo "keepalive_timeout 300s; location / {
-		      proxy_http_version 1.1; proxy_set_header Connection '';")
+		      proxy_http_version 1.1; proxy_set_header Connection '';
+		      proxy_set_header X-Session $([ "$2" = 4 ] && echo "\$remote_addr" || echo "[\$remote_addr]"):\$remote_port;")
 		    $3
 		    proxy_pass $([ "$1" = http ] && echo http://)u;
 		    $([ "$1" = http ] && echo "}")
@@ -150,7 +173,8 @@ haproxy_text() { # http|tcp FAMILY SOURCE
 		  default_backend b
 		backend b
 		  $3
-		  $([ "$1" = http ] && echo "http-reuse never")
+		  $([ "$1" = http ] && echo "http-reuse never
+		  http-request set-header X-Session $([ "$2" = 4 ] && echo "%[src]" || echo "[%[src]]"):%[src_port]")
 		  $(n=0; servers "$2" "" "" | while read -r a; do n=$((n + 1)); echo "server s$n $a"; done)
 	EOF
 }
@@ -169,9 +193,9 @@ haproxy_case() { # NAME http|tcp SOURCE4 SOURCE6
 nginx_case "nginx http" http "" "" plain
 nginx_case "nginx http, proxy_bind" http "proxy_bind $DUT4;" "proxy_bind $DUT6;" ""
 nginx_case "nginx stream" stream "" "" ""
-nginx_case "nginx stream, proxy_bind" stream "proxy_bind $DUT4;" "proxy_bind $DUT6;" ""
+nginx_case "nginx stream, proxy_bind of another address" stream "proxy_bind $OTHER4;" "proxy_bind $OTHER6;" ""
 haproxy_case "HAProxy http" http "" "" plain
-haproxy_case "HAProxy http, source" http "source $DUT4" "source [$DUT6]" ""
+haproxy_case "HAProxy http, source of another address" http "source $OTHER4" "source [$OTHER6]" ""
 haproxy_case "HAProxy tcp" tcp "" "" ""
 haproxy_case "HAProxy tcp, source" tcp "source $DUT4" "source [$DUT6]" ""
 
