@@ -1,5 +1,6 @@
 /* connect(): also how an application ends a socket's listening, with AF_UNSPEC. */
 #include "shim/connect/connect.h"
+#include "shim/calls/pointer.h"
 #include "shim/calls/real.h"
 #include "shim/connect/unseen.h"
 #include "shim/group/listener.h"
@@ -11,7 +12,8 @@ EXPORTED int connect(int fd, const struct sockaddr *address, socklen_t length)
 {
 	struct fd_word word = fd_get(fd);
 
-	if (runtime_counts() && runtime_policy()->connect_steer && !stat_is_off()) {
+	if (runtime_counts() && runtime_policy()->connect_steer && !stat_is_off() &&
+	    may_point(address)) {
 		if (word.kind == FD_UNKNOWN ||
 		    (word.kind == FD_SOCKET && word.value & SOCKET_UNSEEN))
 			word = unseen_look(fd, word);

@@ -1,6 +1,7 @@
 /* The exec family. A program that starts itself anew and leaves its listeners open stays preloaded,
  * and they keep their groups: a server that upgrades its binary may have made its environment anew.
  * Any other program gets what it is given. */
+#include "shim/calls/pointer.h"
 #include "shim/calls/real.h"
 #include "shim/connect/late_port.h"
 #include "shim/group/carry.h"
@@ -76,6 +77,8 @@ static int execute_carrying(const struct request *request)
 /* The next program does not inherit our pinning. */
 static int execute(const struct request *request)
 {
+	if (!may_point(request->path) || (request->envp && !may_point(request->envp)))
+		return request->real(request->path, request->argv, request->envp);
 	int cpu = pinning_lift();
 	int ret = execute_carrying(request);
 

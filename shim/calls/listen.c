@@ -1,5 +1,6 @@
 /* Sockets that listen: socket, bind, listen, shutdown and their options. */
 #include "shim/calls/descriptor.h"
+#include "shim/calls/pointer.h"
 #include "shim/calls/real.h"
 #include "shim/connect/destination.h"
 #include "shim/connect/late_port.h"
@@ -97,6 +98,8 @@ EXPORTED int bind(int fd, const struct sockaddr *address, socklen_t length)
 {
 	uint8_t local[16];
 
+	if (!may_point(address))
+		return real_bind(fd, address, length);
 	if (runtime_on() && runtime_policy()->listen_share)
 		listener_share(fd, address, length);
 	late_port_settle(fd);

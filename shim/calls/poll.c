@@ -1,5 +1,6 @@
 /* poll and select, and their kin. */
 #include "shim/calls/poll.h"
+#include "shim/calls/pointer.h"
 #include "shim/calls/real.h"
 #include "shim/calls/times.h"
 #include "shim/group/listener.h"
@@ -11,7 +12,7 @@
 
 static bool has_listener(const struct pollfd *fds, nfds_t count)
 {
-	if (!runtime_on() || !fds)
+	if (!runtime_on() || !may_point(fds))
 		return false;
 	for (nfds_t i = 0; i < count; i++)
 		if (fds[i].events & (POLLIN | POLLRDNORM) && listener_of(fds[i].fd) >= 0) {

@@ -1,5 +1,6 @@
 /* select and pselect: by way of poll() where a listener is in a set, so that the sets never gain a
  * descriptor and no number is too high for them. */
+#include "shim/calls/pointer.h"
 #include "shim/calls/poll.h"
 #include "shim/calls/real.h"
 #include "shim/calls/times.h"
@@ -30,7 +31,8 @@ static bool has_listener(int count, const struct sets *sets)
 {
 	int known = count < FD_SETSIZE ? count : FD_SETSIZE, fd = 0;
 
-	if (!runtime_on() || !sets->in)
+	if (!runtime_on() || !may_point(sets->in) || (sets->out && !may_point(sets->out)) ||
+	    (sets->other && !may_point(sets->other)))
 		return false;
 	while (fd < known && !(FD_ISSET(fd, sets->in) && listener_of(fd) >= 0))
 		fd++;

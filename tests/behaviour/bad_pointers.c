@@ -1,0 +1,142 @@
+/* Pointers that lead nowhere: the kernel says EFAULT, and so it stays where a call is looked at
+ * before the kernel sees it. */
+#include "tests/behaviour/behaviour.h"
+#include <arpa/inet.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/wait.h>
+
+static int listener, epfd, fd;
+/* Not for the compiler to know. */
+static void *volatile nowhere;
+
+static void do_connect(void)
+{
+	CHECK_FAILS(connect(fd, nowhere, sizeof(struct sockaddr_in)), EFAULT);
+}
+
+static void do_bind(void)
+{
+	CHECK_FAILS(bind(fd, nowhere, sizeof(struct sockaddr_in)), EFAULT);
+}
+
+static void do_epoll_ctl(void)
+{
+	CHECK_FAILS(epoll_ctl(epfd, EPOLL_CTL_ADD, listener, nowhere), EFAULT);
+	CHECK_FAILS(epoll_ctl(epfd, EPOLL_CTL_ADD, fd, nowhere), EFAULT);
+}
+
+static void do_setsockopt(void)
+{
+	CHECK_FAILS(setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, nowhere, sizeof(int)), EFAULT);
+	CHECK_FAILS(setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, nowhere, sizeof(int)), EFAULT);
+}
+
+static void do_getsockopt(void)
+{
+	socklen_t length = sizeof(int);
+
+	CHECK_FAILS(getsockopt(listener, SOL_SOCKET, SO_REUSEPORT, nowhere, &length), EFAULT);
+}
+
+static void do_epoll_wait(void)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+	int one = connected(CPU1, port_of(listener)), own = epoll_create1(0);
+
+	CHECK(!epoll_ctl(own, EPOLL_CTL_ADD, listener, &event));
+	CHECK_FAILS(epoll_wait(own, nowhere, 4, 1000), EFAULT);
+	gone(one);
+}
+
+static void do_poll(void)
+{
+	CHECK_FAILS(poll(nowhere, 2, 0), EFAULT);
+}
+
+static void do_select(void)
+{
+	fd_set set;
+
+	CHECK_FAILS(select(20, nowhere, NULL, NULL, NULL), EFAULT);
+	FD_ZERO(&set);
+	FD_SET(listener, &set);
+	CHECK_FAILS(select(listener + 1, &set, nowhere, NULL, NULL), EFAULT);
+}
+
+static void do_recvmsg(void)
+{
+	CHECK_FAILS(recvmsg(fd, nowhere, 0), EFAULT);
+}
+
+static void do_sendmsg(void)
+{
+	CHECK_FAILS(sendmsg(fd, nowhere, 0), EFAULT);
+}
+
+static void do_getsockname(void)
+{
+	socklen_t length = sizeof(struct sockaddr_in);
+
+	CHECK_FAILS(getsockname(fd, nowhere, &length), EFAULT);
+}
+
+static void do_affinity(void)
+{
+	CHECK_FAILS(sched_setaffinity(0, sizeof(cpu_set_t), nowhere), EFAULT);
+}
+
+static void do_exec(void)
+{
+	char *const arguments[] = {"true", NULL};
+
+	CHECK_FAILS(execv(nowhere, arguments), EFAULT);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} calls[] = {
+	{"connect", do_connect},
+	{"bind", do_bind},
+	{"epoll_ctl", do_epoll_ctl},
+	{"setsockopt", do_setsockopt},
+	{"getsockopt", do_getsockopt},
+	{"epoll_wait", do_epoll_wait},
+	{"poll", do_poll},
+	{"select", do_select},
+	{"recvmsg", do_recvmsg},
+	{"sendmsg", do_sendmsg},
+	{"getsockname", do_getsockname},
+	{"sched_setaffinity", do_affinity},
+	{"execv", do_exec},
+};
+
+static void try_all(void)
+{
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		pid_t pid = fork();
+		NEED(pid >= 0);
+		if (!pid) {
+			calls[i].run();
+			check_finish();
+		}
+		int status = exit_of(pid);
+		if (status)
+			fprintf(stderr, "%s of %p ended with %d\n", calls[i].name, nowhere, status);
+		NEED(status == 0);
+	}
+}
+
+void behaviour(void)
+{
+	listener = tcp_listener(SOCK_NONBLOCK);
+	epfd = epoll_create1(0);
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	nowhere = (void *)8;
+	try_all();
+	nowhere = (void *)-16;
+	try_all();
+}
