@@ -21,6 +21,6 @@ passes() {
 for which in asan tsan; do
 	passes "$which: servers" tests/sanitize/servers $which 100 "epoll poll accept"
 	passes "$which: behaviour" tests/sanitize/behaviour $which accept_threads accept_cancel signal_storm threads_storm \
-		epoll_nested close_all
+		epoll_nested close_all connect_again connect_storm
 done
 done_testing
