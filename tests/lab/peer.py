@@ -8,7 +8,7 @@ The guest sends one JSON object a line to port 7000 and gets one back a line:
       "errors": {text: count}}
   {"do": "close"}                  closes what "open" left open -> {}
   {"do": "load", "to": ADDR, "port": P, "path": PATH, "clients": N}
-      keeps N clients busy, a new connection for each request, until "stop" -> {}
+      N clients that ask again and again, a new connection for each request, until "stop" -> {}
   {"do": "stop"}                   -> {"requests": N, "errors": {text: count}}
 
 Port 8000 is an HTTP upstream with keep-alive; of "/hold" it sends only the start, and the rest
@@ -25,6 +25,7 @@ SOURCES = {
 }
 PATIENCE = 10  # seconds for a connect and for an answer
 AT_ONCE = 32  # connects under way: more and a slow guest's queues overflow
+PAUSE = 0.02  # seconds between a load's requests: one that leaves the guest no CPU delays its tests
 
 
 class Client:
@@ -104,7 +105,7 @@ class Client:
                         self.errors[f"status {status}"] += 1
                 except (OSError, EOFError, asyncio.TimeoutError) as error:
                     self.errors[repr(error)] += 1
-                    await asyncio.sleep(0.1)
+                await asyncio.sleep(PAUSE)
 
         sources = self.sources(to)
         self.requests, self.errors = 0, collections.Counter()

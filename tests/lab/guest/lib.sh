@@ -30,5 +30,5 @@ within() {
 }
 
 rss() {
-	python3 "$LAB/rss.py" "$@"
+	python3 -S "$LAB/rss.py" "$@" # without site: starting is most of what a short question takes
 }
