@@ -41,9 +41,10 @@ sessions() {
 	else
 		between "$(jq '.[1] * 1000 / .[0] | floor' <<<"$UPSTREAM")" 350 650 \
 			"$name: about half of the upstream legs aligned"
-		# Where connections come in a crowd, whoever is awake on the CPU of the packets takes some more.
-		between "$(jq '.[1] * 1000 / ([.[0], 1] | max) | floor' <<<"$BOTH")" 125 425 \
-			"$name: about a quarter of the sessions with both legs on the worker's CPU"
+		# A quarter, more or less: where connections come in a crowd, whoever is awake on the CPU of the
+		# packets takes some more, and nearly all where the other CPU is busy.
+		between "$(jq '.[1] * 1000 / ([.[0], 1] | max) | floor' <<<"$BOTH")" 50 475 \
+			"$name: less than half of the sessions with both legs on the worker's CPU"
 		diag "$name: of sessions, and both legs aligned: $BOTH; accepted ones: $ACCEPTED"
 	fi
 }
