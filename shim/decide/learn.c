@@ -10,7 +10,6 @@
 #define FAILURES_MAX   6    /* beginnings without success until it is given up */
 #define RETRY_AFTER    4096 /* observations until it is tried again */
 #define MADE_MIN       16   /* flows made here that tell whether packets follow their maker */
-#define SURPRISES_MIN  6    /* predictions that came true though the flow before spoke against it */
 #define KIN            16   /* latest observations that a flow is compared with */
 #define PROBES         32
 
@@ -20,7 +19,8 @@ void learn_init(struct learn *l, enum flow_family family)
 	l->family = family;
 }
 
-/* Every beginning is another chance for a run of luck. */
+/* Every beginning is another chance for a run of luck. Half of them have to have come true though
+ * the flow before spoke against it. */
 static unsigned trust_after(const struct learn *l)
 {
 	return TRUST_AFTER + TRUST_MORE * l->failures;
@@ -184,29 +184,44 @@ static uint32_t ports_of(const struct tuple *tuple)
 	return (uint32_t)tuple->word[0];
 }
 
-/* Notes which bits of the ports differ between this flow and others of its kind: made to the same
- * server, or accepted on the same port. That one port is ours and the other a client's tells the
- * two kinds apart, not where flows of a kind arrive. Returns where the last of them did, -1 if
- * none. */
+/* Whether two flows are of a kind: made to the same server, or accepted on the same port. That one
+ * port is ours and the other a client's tells the two kinds apart, not where flows of a kind
+ * arrive. Adds the bits in which their ports differ. */
+static bool is_kin(const struct learn_seen *flow, const struct learn_seen *other,
+		   uint32_t *port_bits)
+{
+	struct tuple d = flow->tuple;
+
+	tuple_xor(&d, &other->tuple);
+	uint32_t local = ports_of(&d) & UINT16_MAX, remote = ports_of(&d) & ~UINT16_MAX;
+	struct tuple addresses = d;
+	addresses.word[0] &= ~(uint64_t)UINT32_MAX;
+	bool accepted = !local, made = !remote && tuple_is_none(&addresses);
+
+	*port_bits |= accepted ? remote : made ? local : 0;
+	return accepted || made;
+}
+
+/* Notes which bits of the ports differ between the last flow and others of its kind. Returns where
+ * the last of them arrived, -1 if there is none. */
 static int note_kin(struct learn *l)
 {
-	const struct tuple *last = &latest(l, 1)->tuple;
 	int cpu = -1;
 
-	for (unsigned n = 2; n <= KIN && n <= l->fresh; n++) {
-		struct tuple d = latest(l, n)->tuple;
-
-		tuple_xor(&d, last);
-		uint32_t local = ports_of(&d) & UINT16_MAX, remote = ports_of(&d) & ~UINT16_MAX;
-		struct tuple addresses = d;
-		addresses.word[0] &= ~(uint64_t)UINT32_MAX;
-		bool accepted = !local, made = !remote && tuple_is_none(&addresses);
-
-		l->port_bits |= accepted ? remote : made ? local : 0;
-		if (cpu < 0 && (accepted || made))
+	for (unsigned n = 2; n <= KIN && n <= l->fresh; n++)
+		if (is_kin(latest(l, 1), latest(l, n), &l->port_bits) && cpu < 0)
 			cpu = latest(l, n)->cpu;
-	}
 	return cpu;
+}
+
+bool learn_was_surprise(const struct learn *l, unsigned n)
+{
+	uint32_t ignored = 0;
+
+	for (unsigned k = n + 1; k < n + KIN && k <= l->kept; k++)
+		if (is_kin(latest(l, n), latest(l, k), &ignored))
+			return latest(l, k)->cpu != latest(l, n)->cpu;
+	return n < l->kept && latest(l, n + 1)->cpu != latest(l, n)->cpu;
 }
 
 enum learn_verdict learn_observe(struct learn *l, const struct flow *flow, int cpu, int own_cpu)
@@ -253,7 +268,7 @@ enum learn_verdict learn_observe(struct learn *l, const struct flow *flow, int c
 	if (verdict != LEARN_TAUGHT)
 		judge(l, verdict);
 	if (l->state == LEARN_WATCHING && l->space.complete && l->confirmed >= trust_after(l) &&
-	    l->surprises >= SURPRISES_MIN) {
+	    l->surprises >= trust_after(l) / 2) {
 		l->state = LEARN_KNOWN;
 		l->failures = 0;
 		l->same_flow = 0;

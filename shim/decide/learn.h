@@ -78,6 +78,11 @@ void learn_init(struct learn *l, enum flow_family family);
  * flow, or -1 where that is not known or does not apply. */
 enum learn_verdict learn_observe(struct learn *l, const struct flow *flow, int cpu, int own_cpu);
 
+/* Whether the nth of the latest observations, from 1, was on another CPU than the one of its kind
+ * before it; where there is none, than the one before it. Senders that stay on a CPU for a while
+ * make any table look right as long as they do; only one that foretells surprises is. */
+bool learn_was_surprise(const struct learn *l, unsigned n);
+
 /* The CPU, or -1: not known. */
 int learn_predict(const struct learn *l, const struct flow *flow);
 

@@ -3,46 +3,35 @@
 
 #define SIZE_MIN           2
 #define QUEUE_UNKNOWN      UINT16_MAX
-#define SURPRISES_MIN      24 /* contradictions that chance would have made ... */
-#define SURPRISES_TO_WRONG 6  /* ... for each that there was */
+#define SURPRISES_MIN      24 /* right ones that the one before of its kind spoke against ... */
+#define SURPRISES_TO_WRONG 6  /* ... for each that is wrong */
 #define WRONG_ONE_IN       25
 #define JUDGED             16
 #define JUDGED_BAD         5
 #define KEY_LEN            40
 
+/* From the oldest. */
 static void evidence_add(struct learn_evidence *e, const struct arrival *a, const struct learn *l)
 {
-	for (unsigned i = 0; l && i < l->kept; i++) {
+	for (unsigned n = l ? l->kept : 0; n > 0; n--) {
+		const struct learn_seen *seen = &l->seen[(l->next + LEARN_KEPT - n) % LEARN_KEPT];
 		struct flow flow;
 
-		flow_of_tuple(&flow, &l->seen[i].tuple, l->family);
-		if (e->count < FLOW_FAMILIES * LEARN_KEPT &&
-		    arrival_hash(a, &flow, &e->hash[e->count]))
-			e->cpu[e->count++] = l->seen[i].cpu;
+		flow_of_tuple(&flow, &seen->tuple, l->family);
+		if (e->count == FLOW_FAMILIES * LEARN_KEPT ||
+		    !arrival_hash(a, &flow, &e->hash[e->count]))
+			continue;
+		e->surprise[e->count] = learn_was_surprise(l, n);
+		e->cpu[e->count++] = seen->cpu;
 	}
 }
 
-/* How often two observations would disagree if the CPU were drawn anew each time, in 1/1024. */
-static unsigned chance_to_differ(const struct learn_evidence *e)
-{
-	uint16_t times[RSS_CPUS_MAX] = {0};
-	uint64_t alike = 0;
-
-	for (unsigned i = 0; i < e->count; i++) {
-		if (e->cpu[i] >= 0 && e->cpu[i] < RSS_CPUS_MAX)
-			alike += 2u * times[e->cpu[i]]++;
-	}
-	if (e->count < 2)
-		return 0;
-	return 1024 - (unsigned)(1024 * alike / ((uint64_t)e->count * (e->count - 1)));
-}
-
-/* Whether flows that share an entry of a table of this size share their CPU, so often that chance
- * cannot be why. */
-static bool size_explains(struct learn_evidence *e, uint32_t size, unsigned differ)
+/* Whether flows that share an entry of a table of this size share their CPU, so often against
+ * expectation that chance cannot be why. */
+static bool size_explains(struct learn_evidence *e, uint32_t size)
 {
 	int16_t *cpu = e->entry;
-	unsigned shared = 0, wrong = 0;
+	unsigned shared = 0, surprises = 0, wrong = 0;
 
 	for (uint32_t i = 0; i < size; i++)
 		cpu[i] = -1;
@@ -52,12 +41,13 @@ static bool size_explains(struct learn_evidence *e, uint32_t size, unsigned diff
 		if (*entry >= 0) {
 			shared++;
 			wrong += *entry != e->cpu[i];
+			surprises += *entry == e->cpu[i] && e->surprise[i];
 		}
 		*entry = e->cpu[i];
 	}
 	/* One wrong observation disagrees with the one before it and the one behind it. */
-	return shared * differ >= SURPRISES_MIN * 1024 && wrong * WRONG_ONE_IN <= 2 * shared &&
-	       SURPRISES_TO_WRONG * wrong * 1024 < shared * differ;
+	return surprises >= SURPRISES_MIN && wrong * WRONG_ONE_IN <= 2 * shared &&
+	       SURPRISES_TO_WRONG * wrong < surprises;
 }
 
 static int queue_of(struct arrival *a, int cpu)
@@ -103,7 +93,6 @@ bool learn_table_init(struct learn_table *table, const struct rss_hash *hash,
 		      const struct learn *ipv4, const struct learn *ipv6, struct learn_evidence *e)
 {
 	uint32_t size = SIZE_MIN;
-	unsigned differ;
 
 	memset(table, 0, sizeof(*table));
 	table->arrival.hash = *hash;
@@ -111,8 +100,7 @@ bool learn_table_init(struct learn_table *table, const struct rss_hash *hash,
 	e->count = 0;
 	evidence_add(e, &table->arrival, ipv4);
 	evidence_add(e, &table->arrival, ipv6);
-	differ = chance_to_differ(e);
-	while (size <= RSS_TABLE_MAX && !size_explains(e, size, differ))
+	while (size <= RSS_TABLE_MAX && !size_explains(e, size))
 		size *= 2;
 	if (size > RSS_TABLE_MAX)
 		return false;

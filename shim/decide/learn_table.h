@@ -16,6 +16,7 @@ struct learn_evidence {
 	unsigned count;
 	uint32_t hash[FLOW_FAMILIES * LEARN_KEPT];
 	int16_t cpu[FLOW_FAMILIES * LEARN_KEPT];
+	bool surprise[FLOW_FAMILIES * LEARN_KEPT];
 	int16_t entry[RSS_TABLE_MAX];
 };
 

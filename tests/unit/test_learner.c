@@ -258,6 +258,38 @@ Test(learner, two_kinds_of_flows_are_no_rule)
 	cr_expect_not(learned.spread[FLOW_IPV4]);
 }
 
+/* Clients of this host that stay on a CPU for a while, and so does the server behind: whatever fits
+ * as long as they do says nothing. */
+Test(learner, senders_that_stay_are_no_rule, .timeout = 60)
+{
+	unsigned learned_it = 0;
+
+	for (unsigned round = 0; round < 60; round++) {
+		unsigned server_cpu = 0, port = random_below(&state, 64000), told = 0;
+
+		nic_new(NULL, 2);
+		begin(NULL);
+		for (unsigned i = 0; i < 3600; i++) {
+			struct flow flow = server;
+			bool made = i % 2;
+
+			if (random_below(&state, 100) == 0)
+				server_cpu = random_below(&state, 2);
+			port += made ? 0 : 1 + random_below(&state, 4);
+			flow.remote[3] = (uint8_t)(made ? 200 + i / 2 % 2 : i / 2 % 4);
+			flow.remote_port = made ? 9000 : (uint16_t)(1024 + port % 32000 * 2);
+			flow.local_port =
+				made ? (uint16_t)(32768 + random_below(&state, 28232)) : 8080;
+			learner_observe(&learner, &flow,
+					made ? (int)server_cpu : (int)(i / 600 % 2),
+					made ? (int)random_below(&state, 2) : -1, &room);
+			told += learner.way != LEARNER_NOTHING;
+		}
+		learned_it += told > 0;
+	}
+	cr_expect_eq(learned_it, 0, "%u of 60", learned_it);
+}
+
 Test(learner, damage_is_seen)
 {
 	nic_new(NULL, 4);
