@@ -2,7 +2,7 @@
 # timeout: 500
 # Nobody tells how the NIC hashes: no [nic] section, a random key. By watching, proxies have both
 # legs of all sessions aligned within 200 sessions of their start; within 300 after another key, another
-# table, interrupts that moved.
+# table, interrupts that moved, under load that goes on and of which nothing fails.
 # Usage: 76-learn.sh [WORD]: only the cases with that word in their names.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
@@ -45,31 +45,48 @@ measure() {
 	[ "$SERVED $ACCEPTED $UPSTREAM" = "[1000,0] [1000,1000] [1000,1000]" ]
 }
 
-changed() { # NAME WHAT
+# changed NAME WHAT: connections come and go meanwhile, and until 300 more were accepted.
+changed() {
+	local load before
+	ip netns exec "$CLIENT" "$BUILD/conns" --to "$TO" --from "$FROM" --churn 60 --concurrency 6 \
+		--timeout 20 --request /now/soon >"$WORLD_DIR/load" &
+	load=$!
+	before=$(accepted)
+	wait_until 10 has_accepted $((before + 50)) || diag "$1: the load does not start"
+	before=$(accepted)
 	nic_set "$2"
-	sessions "$1" 300
+	wait_until 30 has_accepted $((before + 300)) || diag "$1: the load does not go on"
+	kill -TERM "$load"
+	wait "$load"
+	diag "$1: $(($(accepted) - before)) sessions from the change to the end of the load"
+	is "$(jq '[.ok > 300, .failed]' -c "$WORLD_DIR/load")" "[true,0]" "$1: under load, nothing failed"
 	judged "$1"
 }
+accepted() { in_dut "$BUILD/rssshim" stat --json "$PROXY" | jq '[.accept[]] | add'; }
+has_accepted() { (($(accepted) >= $1)); }
 
 no_upstream() { [ "$(observe --json --upstream 9000 "$PROXY" | jq .total)" = 0 ]; }
 
-# learns NAME FAMILY COMMAND...: from its start, and after the key was changed.
-learns() {
-	local name="$1, IPv$2" family=$2
-	shift 2
+proxy_up() { # FAMILY COMMAND...
 	TO=$DUT4:8080 FROM=$CLIENT4
-	[ "$family" = 4 ] || TO="[$DUT6]:8080" FROM=$CLIENT6
+	[ "$1" = 4 ] || TO="[$DUT6]:8080" FROM=$CLIENT6
+	shift
 	spawn_dut proxy env "LD_PRELOAD=$BUILD/librssshim.so" \
 		"RSSSHIM_SHIM_LOG_FILE=$WORLD_DIR/shim.log" RSSSHIM_SHIM_LOG=info "$@"
 	PROXY=$SPAWNED
 	wait_port dut 8080
 	wait_ready 2 "$PROXY"
+}
+
+# learns NAME FAMILY COMMAND...: from its start, and after the key was changed.
+learns() {
+	local name="$1, IPv$2"
+	shift
+	proxy_up "$@"
 	sessions "$name" 200
 	judged "$name"
 	judged "$name, on and on"
-	nic_set key="$(random_key)"
-	sessions "$name, another key" 300
-	judged "$name, another key"
+	changed "$name, another key" key="$(random_key)"
 	if [ "$name" = "nginx stream, IPv4" ]; then
 		changed "$name, another table" table="0 0 1 1"
 		changed "$name, interrupts moved" queue_cpus="1 0"
@@ -78,6 +95,20 @@ learns() {
 	nic_set table="equal 2" queue_cpus="0 1"
 	diag "$(grep -c learned "$WORLD_DIR/shim.log") times: $(grep -m 1 'learned from' "$WORLD_DIR/shim.log")"
 	rm -f "$WORLD_DIR/shim.log"
+}
+
+# needed: sessions until both legs of all later ones are aligned, of 60; a few are looked at at a time.
+FEW=6
+needed() {
+	local n misses=0
+	for ((n = FEW; n <= 60; n += FEW)); do
+		conns_hold --to "$TO" --from "$FROM" --count $FEW --concurrency 1 --request /now >/dev/null
+		[ "$(observe --json --listen 8080 --upstream 9000 "$PROXY" | jq -c '[.total, .aligned]')" = \
+			"[$((2 * FEW)),$((2 * FEW))]" ] || misses=$n
+		conns_release
+		wait_until 15 no_upstream || diag "connections to the servers are left open"
+	done
+	echo "$misses"
 }
 
 servers() { # FAMILY PREFIX SUFFIX: a line for each upstream address
@@ -162,6 +193,22 @@ haproxy_text() { # http|tcp FAMILY
 		  $(n=0; servers "$2" "" "" | while read -r a; do n=$((n + 1)); echo "server s$n $a"; done)
 	END
 }
+
+# A few dozen connections from its start, whatever the key.
+if [[ "fast start" == *"$ONLY"* ]]; then
+	nginx_text stream 4 >"$WORLD_DIR/proxy.conf"
+	for _ in {1..5}; do
+		nic_set key="$(random_key)"
+		proxy_up 4 nginx -p "$WORLD_DIR" -c "$WORLD_DIR/proxy.conf" -e "$WORLD_DIR/nginx.error.log"
+		needed
+		stop_pid "$PROXY"
+	done >"$WORLD_DIR/needed"
+	rm -f "$WORLD_DIR/shim.log"
+	sessions=$(grep -v '^#' "$WORLD_DIR/needed" | sort -n | xargs)
+	is "$(wc -w <<<"$sessions")" 5 "fast start: five keys"
+	between "$(cut -d' ' -f3 <<<"$sessions")" $FEW 36 \
+		"fast start: both legs aligned after so many sessions: $sessions"
+fi
 
 for family in 4 6; do
 	for mode in stream http; do

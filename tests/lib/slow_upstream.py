@@ -1,7 +1,8 @@
 """slow_upstream.py PORT SECONDS ADDRESS...: an HTTP server that answers each request after a while,
 so that as many connections to it are open at once as requests are under way, and keeps them open.
-A request for /now is answered at once. With PAIRS in the environment, a line "PEER OWN SESSION" goes to
-that file for each request with a header X-Session: the two addresses, and what the header says."""
+A request for /now is answered at once, one for /now/soon after 10 ms, and then the connection is
+closed. With PAIRS in the environment, a line "PEER OWN SESSION" goes to that file for each request with
+a header X-Session: the two addresses, and what the header says."""
 import asyncio
 import os
 import re
@@ -29,10 +30,15 @@ async def serve(reader, writer):
         while True:
             request = await reader.readuntil(b"\r\n\r\n")
             note(request, writer)
-            if not request.startswith(b"GET /now"):
+            last = request.startswith(b"GET /now/soon")
+            if last:
+                await asyncio.sleep(0.01)
+            elif not request.startswith(b"GET /now"):
                 await asyncio.sleep(DELAY)
             writer.write(ANSWER)
             await writer.drain()
+            if last:
+                break
     except (asyncio.IncompleteReadError, ConnectionError):
         pass
     finally:
