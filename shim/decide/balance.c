@@ -1,7 +1,7 @@
 #include "shim/decide/balance.h"
 
 /* 400 connections a second: below, a worker is not busy by accepting. */
-#define BUSY 40
+#define BUSY (400 * BALANCE_WINDOW_MS / 1000)
 /* More than come while a worker that is not busy wakes up. */
 #define LONG 4
 
@@ -33,6 +33,17 @@ bool balance_is_long(int length, bool is_lasting, bool is_still)
 {
 	/* A single one, seen twice, may be another each time. */
 	return length >= LONG || (length > 1 && is_lasting) || (length > 0 && is_still);
+}
+
+unsigned balance_older(struct balance_queue own, struct balance_queue other)
+{
+	/* Its length, if who comes last waited as long there as in our own. */
+	uint64_t even =
+		(uint64_t)own.length * (other.rate ? other.rate : 1) / (own.rate ? own.rate : 1);
+
+	if (other.length < even + even / 4 + LONG)
+		return 0;
+	return (unsigned)((other.length - even + 1) / 2);
 }
 
 unsigned balance_allow(struct balance *balance, unsigned n, uint32_t local, uint32_t stolen)

@@ -1,16 +1,20 @@
-/* When a worker without work takes connections that wait for another: `[balance] steal`.
+/* When a worker takes connections that wait for another: `[balance] steal`.
  *
  * Strict locality starves: a skewed table, a hot flow group or a busy worker leave connections in
  * one queue while other workers sleep. So of a queue that is long, or has not been empty for a
  * while, a worker that would sleep takes some: at most one for N that workers took from their own
  * queues. Where that is not enough window after window, N halves, until it is no bound any more,
  * which spreads the connections of that queue over the idle; it doubles again in each window in
- * which no queue was long. Where few connections come nothing is looked at. */
+ * which no queue was long. Where few connections come nothing is looked at.
+ *
+ * A queue for each worker also makes who comes wait for as long as that one happens to be, where
+ * one queue for all would have all wait alike. So while all have work, too, who waits much longer
+ * in another's queue than in one's own comes first, within the same bound. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
 
-#define BALANCE_WINDOW_MS 100
+#define BALANCE_WINDOW_MS 20
 /* At most so many at a time, so that others have a share and locality its chance again. */
 #define BALANCE_BATCH 8
 
@@ -32,5 +36,11 @@ bool balance_is_busy(const struct balance *balance);
 /* A queue of that length is for others too. lasting: it was not seen empty for some time; still:
  * nor did its worker come around. */
 bool balance_is_long(int length, bool is_lasting, bool is_still);
+/* Of a queue: its length, and how many were taken from it in some time, the same for both. A worker
+ * that has connections of its own: how many of another's should come before them. */
+struct balance_queue {
+	uint32_t length, rate;
+};
+unsigned balance_older(struct balance_queue own, struct balance_queue other);
 /* Such a queue was found: how many this worker may take now, N being the policy's. */
 unsigned balance_allow(struct balance *balance, unsigned n, uint32_t local, uint32_t stolen);

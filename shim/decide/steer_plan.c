@@ -62,6 +62,37 @@ static void add_target(struct steer_plan *plan, struct steer_entry *entry, unsig
 	entry->count++;
 }
 
+static bool is_watched(const struct steer_input *input, unsigned slot)
+{
+	return slot < input->slot_count && slot_in(&input->watched, slot);
+}
+
+/* The slots of the entry, which is the last one, make room for where each eighth of theirs goes;
+ * an eighth whose slot is not watched stays. room: for so many more targets. */
+static void shift_parts(struct steer_plan *plan, const struct steer_input *input,
+			struct steer_entry *entry, unsigned *room)
+{
+	unsigned count = entry->count, more = count * (SHIFT_PARTS - 1);
+	uint16_t slot[SLOTS_MAX];
+	uint64_t any = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		slot[i] = plan->target[entry->first + i];
+		any |= input->parts[slot[i]];
+	}
+	if (!any || more > *room)
+		return;
+	*room -= more;
+	plan->target_count = entry->first;
+	entry->count = 0;
+	for (unsigned p = 0; p < SHIFT_PARTS; p++) {
+		for (unsigned i = 0; i < count; i++) {
+			unsigned target = shift_target(input->parts[slot[i]], slot[i], p);
+			add_target(plan, entry, is_watched(input, target) ? target : slot[i]);
+		}
+	}
+}
+
 /* Watched slots of the set nearest to a CPU; returns how many. */
 static unsigned nearest_set(const struct steer_input *input, int cpu, uint16_t *near)
 {
@@ -115,7 +146,7 @@ static void share_out(struct steer_plan *plan, const struct steer_input *input, 
 
 void steer_plan_make(struct steer_plan *plan, const struct steer_input *input)
 {
-	unsigned orphans = 0;
+	unsigned orphans = 0, room = STEER_SHIFTED_MAX;
 
 	plan->cpu_count = plan->target_count = 0;
 	if (!find_homes(plan, input))
@@ -129,6 +160,7 @@ void steer_plan_make(struct steer_plan *plan, const struct steer_input *input)
 			if (plan->home[s] == cpu)
 				add_target(plan, entry, s);
 		orphans += !entry->count;
+		shift_parts(plan, input, entry, &room);
 	}
 	share_out(plan, input, orphans);
 }

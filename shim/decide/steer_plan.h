@@ -3,18 +3,22 @@
  * A pure function of who watches what: every process of an application that computes it from the
  * same ledger gets the same plan, so it does not matter who attaches the program. */
 #pragma once
-#include "shim/decide/slots.h"
+#include "shim/decide/shift.h"
 #include <sched.h>
 
 #define STEER_CPUS_MAX 256
+/* Where a part of a slot's connections is steered elsewhere, its CPU has a target for each eighth:
+ * as long as there is room for them. */
+#define STEER_SHIFTED_MAX 256
 /* Each slot is host to its own CPU's connections, or a guest, once; and each CPU that has no worker
  * gets at least one. */
-#define STEER_TARGETS_MAX (SLOTS_MAX + STEER_CPUS_MAX)
+#define STEER_TARGETS_MAX (SLOTS_MAX + STEER_CPUS_MAX + STEER_SHIFTED_MAX)
 
 struct steer_input {
 	unsigned slot_count;
 	uint16_t slot_cpu[SLOTS_MAX]; /* CPU of each slot, no CPU twice */
 	struct slot_set watched;      /* slots that a live worker watches */
+	uint64_t parts[SLOTS_MAX];    /* what of each is steered elsewhere, see shift.h */
 	cpu_set_t arrivals;           /* CPUs that run a receive queue's packets */
 	/* How far apart two CPUs are, 0 the same; NULL: all alike. */
 	int (*distance)(const void *context, int cpu, int other);

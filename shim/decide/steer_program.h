@@ -8,7 +8,7 @@
 
 #define STEER_NICS_MAX 32
 /* For any plan: a test and a step of the search a CPU, at most two instructions a target and three
- * more where there are several, the gate, the common sockets. Built on the stack: 19 KB. */
+ * more where there are several, the gate, the common sockets. 23 KB. */
 #define STEER_PROGRAM_MAX (2 * STEER_NICS_MAX + 5 * STEER_CPUS_MAX + 2 * STEER_TARGETS_MAX + 8)
 
 struct steer_gate {

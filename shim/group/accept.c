@@ -291,10 +291,12 @@ static void count(const struct attempt *attempt, int accepted)
 	if (attempt->slot < 0) {
 		stat_count(STAT_ACCEPT_COMMON);
 	} else if (attempt->stolen) {
-		steal_count_stolen(attempt->group);
+		steal_count_stolen(attempt->group, (unsigned)attempt->slot);
 	} else if (!home || slot_in(home, (unsigned)attempt->slot)) {
 		steal_count_local(attempt->group, (unsigned)attempt->slot);
 		stat_count(STAT_ACCEPT_MEMBER);
+		if (__builtin_expect(steal_is_shifting(attempt->group), 0))
+			steal_count_shifted(attempt->group, (unsigned)attempt->slot, accepted);
 	} else {
 		stat_count(STAT_ACCEPT_DRAINED);
 	}

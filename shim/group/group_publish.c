@@ -73,11 +73,14 @@ static int prefer_homes(const struct group *group, const struct steer_plan *plan
 int group_publish(struct group *group)
 {
 	struct ledger *ledger = group->ledger;
-	struct steer_input input = {.distance = distance, .distance_context = runtime_topology()};
-	static struct steer_plan plan; /* large, and the stack may be small */
+	/* Large, and the stack may be small. */
+	static struct steer_input input;
+	static struct steer_plan plan;
 	uint32_t generation;
 	int rounds = PUBLISH_ROUNDS;
 
+	input.distance = distance;
+	input.distance_context = runtime_topology();
 	do {
 		generation = ledger->generation;
 		ledger_steer_input(ledger, &input);

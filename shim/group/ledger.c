@@ -182,6 +182,8 @@ void ledger_steer_input(const struct ledger *ledger, struct steer_input *input)
 	input->watched = (struct slot_set){0};
 	if (ledger_is_steering(ledger))
 		ledger_watched(ledger, &input->watched);
+	for (unsigned s = 0; s < input->slot_count; s++)
+		input->parts[s] = ledger->shift.slot[s].parts;
 }
 
 void ledger_gate(const struct ledger *ledger, struct steer_gate *gate)

@@ -8,6 +8,7 @@
  * The memory is written by every process of the application, of which none can be trusted to be
  * whole: readers check every number they take from it. */
 #pragma once
+#include "shim/decide/shift.h"
 #include "shim/decide/slots.h"
 #include "shim/decide/steer_program.h"
 #include <sched.h>
@@ -80,7 +81,8 @@ struct ledger {
 
 	struct ledger_watch watch[LEDGER_WATCHES_MAX];
 	struct ledger_local local[SLOTS_MAX];
-	_Atomic uint32_t stolen; /* taken by others who would have slept; also from stuck workers */
+	_Atomic uint32_t lost[SLOTS_MAX]; /* taken from a slot's queue by others, counted around */
+	struct shift shift;
 };
 
 /* Makes one in a new memfd. Returns the descriptor (ours to place) or -errno. */

@@ -1,9 +1,11 @@
-/* `[balance] steal`: a worker that would sleep looks whether connections wait for others, and takes
- * some where balance.h allows it.
+/* `[balance] steal`: a worker that would sleep looks whether connections wait for others, one that
+ * has work whether they wait there for much longer than at home, and takes some where balance.h
+ * allows it. Where that lasts, shift.h steers a part elsewhere.
  *
  * They surface as those it drains do: as an event of the listener, and accept() goes to that
- * member. Costs a worker that has work an increment a connection, on a line of its own; one that
- * has none wakes up every few milliseconds while the group is busy, and asks poll(). */
+ * member. Costs an increment a connection, on a line of its own; and while the group is busy, who
+ * has no work wakes up every few milliseconds, who has some asks as often for the lengths of
+ * queues. */
 #pragma once
 #include "shim/group/group.h"
 #include "shim/process/runtime.h"
@@ -23,6 +25,10 @@ int steal_slice(struct watch *watch, uint64_t now_ms, int slice_ms);
 /* Nothing came in that time. Writes events of listeners of which something may be taken, and
  * returns how many. */
 int steal_look(struct watch *watch, uint64_t now_ms, struct epoll_event *events, int max);
+/* count events came. Those of listeners of which something comes first from another's queue are
+ * added where they are not among them; returns how many there are then. */
+int steal_even(struct watch *watch, uint64_t now_ms, struct epoll_event *events, int count,
+	       int max);
 
 /* A connection was taken from a slot by a worker at home there. */
 static inline void steal_count_local(struct group *group, unsigned slot)
@@ -32,8 +38,15 @@ static inline void steal_count_local(struct group *group, unsigned slot)
 					  memory_order_relaxed);
 }
 
-static inline void steal_count_stolen(struct group *group)
+static inline void steal_count_stolen(struct group *group, unsigned slot)
 {
-	atomic_fetch_add_explicit(&group->ledger->stolen, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&group->ledger->lost[slot], 1, memory_order_relaxed);
 	stat_count(STAT_BALANCE_STOLEN);
+}
+
+/* While connections are steered elsewhere: counts one that was, to that slot. */
+void steal_count_shifted(const struct group *group, unsigned slot, int accepted);
+static inline bool steal_is_shifting(const struct group *group)
+{
+	return atomic_load_explicit(&group->ledger->shift.away, memory_order_relaxed);
 }

@@ -27,8 +27,8 @@ static int watch_new(int epfd, bool private)
 		watch->next_ms = 0;
 		watch->news_epoch = 0;
 		watch->news_rest = 0;
-		watch->followed_ms = 0;
-		watch->is_busy = watch->is_hot = false;
+		watch->followed_ms = watch->evened_ms = 0;
+		watch->takes_part = watch->is_busy = watch->is_hot = false;
 		watch->in_use = 1;
 		watch_exists = 1;
 		return i;

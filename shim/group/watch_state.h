@@ -19,8 +19,8 @@ struct watch {
 	_Atomic uint32_t has_oneshot; /* some registration has EPOLLONESHOT */
 	uint32_t news_epoch;          /* process whose news of the machine it waits for, too */
 	_Atomic uint32_t news_rest;   /* looks to come until it waits for more of them */
-	uint64_t followed_ms;         /* steal.h */
-	bool is_busy, is_hot;         /* steal.h */
+	uint64_t followed_ms, evened_ms;  /* steal.h */
+	bool takes_part, is_busy, is_hot; /* steal.h */
 	struct registration *_Atomic first;
 };
 

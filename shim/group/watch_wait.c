@@ -212,8 +212,10 @@ int watch_wait(unsigned number, const struct watch_call *call)
 		count = translate_all(watch, call->events, count);
 		if (draining)
 			count = drain(watch, call->events, count, call->max_events);
-		if (count)
+		if (count) {
+			count = steal_even(watch, now, call->events, count, call->max_events);
 			break;
+		}
 		now = clock_ms();
 		count = steal_look(watch, now, call->events, call->max_events);
 		if (count)

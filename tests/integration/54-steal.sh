@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # alone
 # timeout: 300
-# [balance] steal: a worker that would sleep takes what waits too long for another. Which connection
-# was taken by whom is judged from outside.
+# [balance] steal: a worker takes what waits too long for another, and where that lasts a part is
+# steered elsewhere. Which connection was taken by whom is judged from outside.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/bench.sh"
 . "$(dirname "$0")/../lib/uneven.sh"
@@ -18,7 +18,7 @@ serve_up() { # STEAL SERVE-OPTION...
 	shift
 	# shellcheck disable=SC2086
 	spawn_dut serve $refused env "LD_PRELOAD=$BUILD/librssshim.so" "RSSSHIM_CONF=$WORLD_DIR/policy.ini" \
-		RSSSHIM_BALANCE_STEAL="$steal" "$BUILD/serve" --port $PORT --cpus "0 1" "$@"
+		RSSSHIM_BALANCE_STEAL="$steal" RSSSHIM_SHIM_LOG=info "RSSSHIM_SHIM_LOG_FILE=$WORLD_DIR/log" "$BUILD/serve" --port $PORT --cpus "0 1" "$@"
 	SERVE=$SPAWNED
 	wait_port dut $PORT
 	wait_ready 2 "$SERVE"
@@ -31,6 +31,9 @@ serve_down() {
 	for pid in $pids; do wait_until 20 bench_gone "$pid"; done
 }
 stolen() { "$BUILD/rssshim" stat --json "$SERVE" | jq .balance.stolen; }
+steered() { "$BUILD/rssshim" stat --json "$SERVE" | jq .balance.steered; }
+said() { grep -c "$1" "$WORLD_DIR/log"; }
+all_home() { [ "$(said "is steered to them")" = "$(said "their own CPU again")" ]; }
 worker_on() { # CPU: the worker pinned there
 	local pid
 	for pid in $(pgrep -P "$SERVE"); do
@@ -64,15 +67,28 @@ for steal in off 1; do
 	churn "a skewed table, steal = $steal" 4
 	rate[${steal/off/0}]=$(jq .ok <<<"$COUNTS")
 	if [ $steal = off ]; then
-		is "$(stolen)" 0 "a skewed table, steal = off: none is stolen"
-	else
-		between "$(stolen)" $((rate[1] / 20)) $((rate[1])) \
-			"a skewed table, steal = 1: the idle worker has a part ($(stolen) of ${rate[1]})"
+		is "$(stolen) $(steered)" "0 0" "a skewed table, steal = off: none is stolen, or steered elsewhere"
+		is "$(said "is steered to them")" 0 "and nothing is said"
+		serve_down
+		continue
 	fi
-	serve_down
+	between $(($(stolen) + $(steered))) $((rate[1] / 20)) $((rate[1])) \
+		"a skewed table, steal = 1: the idle worker has a part ($(stolen) stolen of ${rate[1]})"
+	between "$(steered)" $((rate[1] / 50)) $((rate[1])) \
+		"where it lasts a part is steered there ($(steered) of ${rate[1]})"
 done
 diag "a skewed table: ${rate[1]} connections with stealing, ${rate[0]} without"
 nic_set table="equal 2"
+wait_until 20 all_home
+is $? 0 "and back, once it is over"
+between "$(said "is steered to them")" 1 20 "which is said when it begins, and ends"
+before=$(steered)
+counts=$(conns_hold --to "$DUT4:$PORT" --from "$CLIENT4" --count 500 --concurrency 1 --numbered)
+is "$(jq '[.ok, .failed]' -c <<<"$counts") $(observe --json --listen $PORT "$SERVE" | jq -c '[.aligned, .total]')" \
+	"[500,0] [500,500]" "then all are served on their CPU"
+is "$(steered)" "$before" "and none is steered elsewhere any more"
+conns_release
+serve_down
 
 # A worker is stuck for a second, in the middle.
 for steal in off 5; do
@@ -107,23 +123,25 @@ between "$(stolen)" 20 "$rate" "hand-over to one worker of two: the idle one has
 serve_down
 
 # Against nginx without the shim, whose workers take from one queue whatever is there. Without
-# stealing it is 0.7 of that where all flows arrive on one CPU.
+# stealing it is 0.7 of that where all flows arrive on one CPU; and 99 % takes 1.6 times as long where
+# the load is even, but for what workers with work take of others' queues. A round is of a second, on
+# a machine with other things to do: what is not so is looked at again.
 SHIM=(env "LD_PRELOAD=$BUILD/librssshim.so" "RSSSHIM_CONF=$WORLD_DIR/policy.ini")
 uneven_up 5
-for shape in "${UNEVEN_SHAPES[@]:1}"; do
+for shape in "${UNEVEN_SHAPES[@]}"; do
 	uneven_shape "$shape"
-	seconds=1
-	[ -z "$UNEVEN_STUCK" ] || seconds=2
+	seconds=1 late=1.45
+	# One in a hundred is in the hands of the stuck worker, or is not: either way by a hair.
+	[ -z "$UNEVEN_STUCK" ] || seconds=2 late=100
 	without() { uneven_load plain $seconds; }
 	with() { uneven_load shim $seconds; }
-	paired 7 without with
-	between "$(column '$3 / $1')" 0.8 100 "$shape: as many requests as without the shim ($(spread '$3 / $1'))"
-	# One in a hundred is in the hands of the stuck worker, or is not: either way by a hair.
-	if [ "$UNEVEN_STUCK" ]; then
-		diag "$shape: 99 % in $(column '$4 / $2') of the time without the shim ($(spread '$4 / $2'))"
-	else
-		between "$(column '$4 / $2')" 0 2 "$shape: 99 % about as soon as without the shim ($(spread '$4 / $2'))"
-	fi
+	for _ in 1 2 3; do
+		paired 5 without with
+		rate=$(column '$3 / $1') time=$(column '$4 / $2')
+		awk "BEGIN { exit !($rate >= 0.85 && $time <= $late) }" && break
+	done
+	between "$rate" 0.85 100 "$shape: as many requests as without the shim ($(spread '$3 / $1'))"
+	between "$time" 0 $late "$shape: 99 % about as soon as without the shim ($time: $(spread '$4 / $2'))"
 done
 uneven_down
 

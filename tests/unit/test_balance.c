@@ -42,18 +42,18 @@ Test(balance, nothing_is_known_at_first)
 
 Test(balance, few_connections_are_not_looked_after)
 {
-	window(20);
+	window(7);
 	cr_assert_not(balance_is_busy(&b));
 	window(1000);
 	cr_assert(balance_is_busy(&b));
-	window(20);
+	window(7);
 	cr_assert_not(balance_is_busy(&b));
 }
 
 Test(balance, a_long_pause_is_not_a_busy_window)
 {
 	now += 100 * BALANCE_WINDOW_MS;
-	window(1000);
+	window(500);
 	cr_assert_not(balance_is_busy(&b));
 }
 
@@ -65,6 +65,36 @@ Test(balance, what_counts_as_long)
 	cr_assert(balance_is_long(2, true, false));
 	cr_assert(balance_is_long(1, true, true));
 	cr_assert(balance_is_long(100, false, false));
+}
+
+static unsigned older(uint32_t own, uint32_t own_rate, uint32_t other, uint32_t other_rate)
+{
+	return balance_older((struct balance_queue){own, own_rate},
+			     (struct balance_queue){other, other_rate});
+}
+
+Test(balance, who_waits_longest_comes_first)
+{
+	cr_assert_eq(older(20, 100, 20, 100), 0);
+	cr_assert_eq(older(20, 100, 24, 100), 0, "a quarter more is chance");
+	cr_assert_eq(older(2, 100, 5, 100), 0, "and so are a few");
+	cr_assert_eq(older(20, 100, 40, 100), 10, "both have as many then");
+	cr_assert_eq(older(40, 100, 20, 100), 0);
+	cr_assert_gt(older(0, 0, 10, 100), 0);
+}
+
+Test(balance, a_queue_that_is_emptied_faster_may_be_longer)
+{
+	cr_assert_eq(older(8, 20, 56, 140), 0);
+	cr_assert_gt(older(4, 20, 60, 140), 0);
+	cr_assert_gt(older(32, 140, 32, 20), 0);
+}
+
+Test(balance, lengths_and_rates_of_any_size)
+{
+	cr_assert_eq(older(UINT32_MAX, 0, UINT32_MAX, 0), 0);
+	cr_assert_eq(older(UINT32_MAX, 1, UINT32_MAX, UINT32_MAX), 0);
+	cr_assert_gt(older(0, UINT32_MAX, UINT32_MAX, UINT32_MAX), 0);
 }
 
 Test(balance, one_for_n)

@@ -8,6 +8,7 @@
 static struct steer_input input;
 static struct steer_plan plan;
 static struct cpu_topology topology;
+static bool has_parts; /* then a CPU names a slot more than once */
 
 static int by_topology(const void *context, int cpu, int other)
 {
@@ -50,6 +51,7 @@ static void clear(void)
 {
 	memset(&input, 0, sizeof(input));
 	memset(&plan, 0xee, sizeof(plan));
+	has_parts = false;
 }
 
 static const struct steer_entry *entry_of(int cpu)
@@ -95,7 +97,7 @@ static void make_and_check(void)
 			unsigned slot = plan.target[entry->first + i];
 			cr_assert_lt(slot, input.slot_count);
 			cr_assert(slot_in(&input.watched, slot));
-			for (unsigned j = 0; j < i; j++)
+			for (unsigned j = 0; j < i && !has_parts; j++)
 				cr_assert_neq(plan.target[entry->first + j], slot);
 		}
 	}
@@ -194,6 +196,63 @@ Test(steer_plan, without_distances_all_are_near)
 	cr_expect_eq(entry_of(5)->count, 2);
 	cr_expect_eq(named_by(1), 5);
 	cr_expect_eq(named_by(2), 5);
+}
+
+/* Where a part goes elsewhere there is a target for each eighth. */
+static void check_shifted(unsigned entry, const unsigned *expected)
+{
+	unsigned hits[SLOTS_MAX] = {0};
+
+	for (unsigned i = 0; i < plan.entry[entry].count; i++)
+		hits[plan.target[plan.entry[entry].first + i]]++;
+	for (unsigned s = 0; s < input.slot_count; s++)
+		cr_expect_eq(hits[s], expected[s], "CPU entry %u, slot %u: %u", entry, s, hits[s]);
+}
+
+Test(steer_plan, parts_elsewhere)
+{
+	slots_from(0, 4);
+	watch_from(0, 4);
+	arrive_at(0, 4);
+	has_parts = true;
+	input.parts[1] = 0x00010200000003; /* one to 4, which is none, one to 3, one to 2 */
+	input.parts[3] = 0xff;             /* 2 */
+	make_and_check();
+	check_shifted(0, (unsigned[]){1, 0, 0, 0});
+	check_shifted(1, (unsigned[]){0, 6, 1, 1});
+	check_shifted(3, (unsigned[]){0, 0, 1, 7});
+	slot_remove(&input.watched, 2);
+	input.parts[1] = 0x01;
+	make_and_check();
+	check_shifted(1, (unsigned[]){0, 8, 0, 0});
+	cr_expect_eq(plan.home[1], 1);
+}
+
+Test(steer_plan, parts_of_a_cpu_with_a_guest)
+{
+	slots_from(0, 3);
+	watch_from(0, 3);
+	arrive_at(0, 2);
+	has_parts = true;
+	input.parts[0] = 0x0101;
+	make_and_check();
+	check_shifted(0, (unsigned[]){6, 2, 8});
+	check_shifted(1, (unsigned[]){0, 1, 0});
+}
+
+/* As many as there is room for, and still one for each CPU without a worker. */
+Test(steer_plan, parts_of_all)
+{
+	slots_from(0, 128);
+	watch_from(0, 128);
+	arrive_at(0, 256);
+	has_parts = true;
+	for (unsigned s = 0; s < 128; s++)
+		input.parts[s] = s < 127 ? 1 : 0xff;
+	make_and_check();
+	cr_expect_eq(plan.cpu_count, STEER_CPUS_MAX);
+	cr_expect_eq(plan.entry[0].count, 8);
+	cr_expect_eq(plan.entry[127].count, 1);
 }
 
 /* 8 workers, 2 queues: all must get connections, four a queue. */
