@@ -71,14 +71,21 @@ hand_over() {
 
 uneven_up 5
 echo
+# moved: "ACCEPTED STOLEN STEERED" so far.
+moved() {
+	"$BUILD/rssshim" stat --json "$UNEVEN_SHIM" |
+		jq -r '[.accept.member + .accept.drained + .balance.stolen, .balance.stolen, .balance.steered] | @tsv'
+}
 echo "[balance] steal = 5, $PAIRS pairs, 64 clients, a connection a request; ratio: with / without the shim"
-printf '%-28s %12s %10s %22s %10s\n' load requests/s ratio "p99 (without, with)" ratio
+printf '%-28s %12s %10s %22s %10s %8s %8s\n' load requests/s ratio "p99 (without, with)" ratio stolen steered
 for shape in "${UNEVEN_SHAPES[@]}"; do
 	[[ $shape == *"$ONLY"* ]] || continue
 	uneven_shape "$shape"
 	without() { uneven_load plain $SECONDS_EACH; }
 	with() { uneven_load shim $SECONDS_EACH; }
+	before=$(moved)
 	paired "$PAIRS" without with
-	printf '%-28s %12.0f %10.3f %10.1f %8.1f ms %10.3f\n' "$shape" "$(column '$3')" "$(column '$3 / $1')" \
-		"$(column '$2 / 1000')" "$(column '$4 / 1000')" "$(column '$4 / $2')"
+	printf '%-28s %12.0f %10.3f %10.1f %8.1f ms %10.3f %6.1f %% %6.1f %%\n' "$shape" "$(column '$3')" \
+		"$(column '$3 / $1')" "$(column '$2 / 1000')" "$(column '$4 / 1000')" "$(column '$4 / $2')" \
+		$(echo "$before $(moved)" | awk '{ n = ($4 - $1) / 100; print ($5 - $2) / n, ($6 - $3) / n }')
 done
