@@ -169,7 +169,10 @@ bool shift_follow(struct shift *shift, const struct shift_input *input)
 		sum += window.came[s];
 		slot->local = input->local[s];
 		slot->lost = input->lost[s];
-		slot->rate = window.came[s];
+		/* Of a hundred in a window chance makes ten more or less. */
+		uint32_t rate = slot->rate;
+		slot->rate = rate ? (uint32_t)((UINT64_C(3) * rate + window.came[s]) / 4)
+				  : window.came[s];
 	}
 	window.is_busy = sum >= BUSY;
 	for (unsigned s = 0; s < input->slot_count; s++) {
