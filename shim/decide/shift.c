@@ -4,7 +4,7 @@
 #define BUSY 40
 /* Others took one in so many of a queue: more than chance makes uneven, see balance_older(). */
 #define OVERLOADED 8
-/* Windows in a row until a step is made. */
+/* More windows that ask for a step than that do not, until it is made. */
 #define LASTING 3
 /* The same where nobody's queue is long: a try, after which stealing tells. */
 #define QUIET 20
@@ -101,7 +101,10 @@ static void count_streak(struct shift_slot *slot, int way)
 {
 	int streak = slot->streak;
 
-	slot->streak = !way ? 0 : (way > 0) == (streak > 0) ? streak + way : way;
+	if (!way)
+		slot->streak = streak > 0 ? streak - 1 : streak < 0 ? streak + 1 : 0;
+	else
+		slot->streak = (way > 0) == (streak > 0) ? streak + way : way;
 }
 
 /* part goes to that slot, its own or another. */

@@ -18,8 +18,9 @@ struct shift_slot {
 	_Atomic uint64_t parts;
 	_Atomic uint32_t local, lost; /* counts when the window began */
 	_Atomic uint32_t rate;        /* taken from the queue in a window of late */
-	_Atomic int32_t streak;       /* windows that asked for a step: there > 0, back < 0 */
-	_Atomic uint32_t quiet;       /* windows in which nothing was stolen */
+	_Atomic int32_t
+		streak; /* windows that asked for a step, less others: there > 0, back < 0 */
+	_Atomic uint32_t quiet; /* windows in which nothing was stolen */
 };
 
 struct shift {

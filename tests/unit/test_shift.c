@@ -99,7 +99,7 @@ Test(shift, what_does_not_last_steers_nothing)
 {
 	for (int i = 0; i < 30; i++) {
 		cr_assert_eq(windows(2, hot), 0);
-		window(even);
+		windows(2, even);
 	}
 	cr_assert_eq(shift.away, 0);
 }
