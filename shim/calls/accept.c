@@ -4,20 +4,21 @@
 #include "shim/calls/real.h"
 #include "shim/group/deal.h"
 #include "shim/group/listener.h"
+#include "shim/process/hot.h"
 #include "shim/process/pinning.h"
 #include "shim/process/runtime.h"
 #include "shim/stat/observe.h"
 
 /* accept() and accept4() without flags are the same system call; keeping the application's choice
  * keeps other preloaded libraries' view. */
-static int accept_plain(int fd, struct sockaddr *address, socklen_t *length, int flags)
+HOT_CODE static int accept_plain(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
 	(void)flags;
 	return real_accept(fd, address, length);
 }
 
-static int accept_any(int fd, struct sockaddr *address, socklen_t *length, int flags,
-		      accept_fn real)
+HOT_CODE static int accept_any(int fd, struct sockaddr *address, socklen_t *length, int flags,
+			       accept_fn real)
 {
 	int listener = runtime_on() ? listener_of(fd) : -1;
 
@@ -38,12 +39,12 @@ static int accept_any(int fd, struct sockaddr *address, socklen_t *length, int f
 	return accepted;
 }
 
-EXPORTED int accept(int fd, struct sockaddr *address, socklen_t *length)
+EXPORTED HOT_CODE int accept(int fd, struct sockaddr *address, socklen_t *length)
 {
 	return accept_any(fd, address, length, 0, accept_plain);
 }
 
-EXPORTED int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
+EXPORTED HOT_CODE int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
 	/* Refused by the kernel before it waits. */
 	if (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC))

@@ -4,8 +4,10 @@
 #include "shim/calls/times.h"
 #include "shim/group/deal.h"
 #include "shim/group/listener.h"
-#include "shim/group/watch.h"
+#include "shim/group/watch_calm.h"
+#include "shim/kernel/clock.h"
 #include "shim/migrate/migrate.h"
+#include "shim/process/hot.h"
 #include "shim/process/pinning.h"
 #include "shim/process/runtime.h"
 #include <stdbool.h>
@@ -54,7 +56,7 @@ static inline bool is_idle(void)
 }
 
 /* The calling thread is about to wait on the instance. */
-static bool is_watch(int epfd, unsigned *number)
+static inline bool is_watch(int epfd, unsigned *number)
 {
 	struct fd_word word = fd_get(epfd);
 	bool is_one = word.kind == FD_EPOLL;
@@ -101,16 +103,35 @@ static int wait_on(const struct watch_call *call)
 		       : waited(call, call->wait(call, call->timeout_ms, call->mask));
 }
 
-EXPORTED int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout)
+/* Where somebody waits for a listener. Straight on where nothing is to be done, as each return
+ * behind a system call costs, see fd_table.h. */
+HOT_CODE static __attribute__((noinline)) int wait_watched(int epfd, struct epoll_event *events,
+							   int max, int timeout)
 {
-	if (is_idle())
-		return real_epoll_wait(epfd, events, max, timeout);
 	struct watch_call call = {.wait = wait_plain,
 				  .epfd = epfd,
 				  .events = events,
 				  .max_events = max,
 				  .timeout_ms = timeout};
-	return wait_on(&call);
+	unsigned number;
+
+	if (!is_watch(epfd, &number))
+		return waited(&call, real_epoll_wait(epfd, events, max, timeout));
+	uint64_t now = clock_ms();
+	if (!watch_is_calm(number, now))
+		return watch_wait(number, &call);
+	int slice = watch_slice(watch_at(number), now, timeout);
+	int count = real_epoll_wait(epfd, events, max, slice);
+	if (count < 0 || (!count && slice == timeout))
+		return count;
+	count = watch_translate(number, events, count);
+	return count ? count : watch_go_on(number, &call, now);
+}
+
+EXPORTED HOT_CODE int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout)
+{
+	return is_idle() ? real_epoll_wait(epfd, events, max, timeout)
+			 : wait_watched(epfd, events, max, timeout);
 }
 
 EXPORTED int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout,

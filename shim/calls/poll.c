@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-static bool has_listener(const struct pollfd *fds, nfds_t count)
+static inline bool has_listener(const struct pollfd *fds, nfds_t count)
 {
 	if (!runtime_on() || !may_point(fds))
 		return false;

@@ -8,6 +8,8 @@
 #include <stddef.h>
 
 #define INTERVAL 32
+/* Where nothing learns. */
+#define INTERVAL_LONG 256
 
 /* Which interface a connection came by, and of which family it is, costs system calls to know. So a
  * thread looks at each only as long as a good part of them are ones that are wanted: a look at one
@@ -15,19 +17,12 @@
 #define PAID    16
 #define PAID_UP 32
 
-static __thread struct {
-	unsigned until; /* connections that go by before the next one that is looked at */
-	unsigned spent; /* of what is paid for */
-} mine;
+__thread struct arrived_here arrived_here;
 
 /* Whether the connection was one that is wanted. */
-static bool look(int fd)
+static bool look(struct uplinks *uplinks, int fd)
 {
-	struct uplinks *uplinks = outgoing_watched(clock_ms());
 	struct flow flow;
-
-	if (!uplinks || !uplinks->learns)
-		return false;
 	const struct uplink *uplink = uplink_find(uplinks, socket_interface(fd));
 	if (!uplink || !uplink->learns || !established_flow(fd, &flow))
 		return false;
@@ -38,19 +33,22 @@ static bool look(int fd)
 	return teach_interval(uplink->ifindex, flow_family(&flow)) == 1;
 }
 
-void arrived(int fd)
+void arrived_slowly(int fd)
 {
 	int before = errno;
 
 	if (!teach_is_there())
 		return;
-	bool curious = mine.spent < PAID_UP && teach_is_curious();
-	if (mine.until && --mine.until && !curious)
+	bool curious = arrived_here.spent < PAID_UP && teach_is_curious();
+	arrived_here.curious = curious;
+	if (arrived_here.until && --arrived_here.until && !curious)
 		return;
-	mine.until = INTERVAL;
-	if (look(fd))
-		mine.spent -= mine.spent < PAID ? mine.spent : PAID;
+	struct uplinks *uplinks = outgoing_watched(clock_ms());
+	bool learns = uplinks && uplinks->learns;
+	arrived_here.until = learns ? INTERVAL : INTERVAL_LONG;
+	if (learns && look(uplinks, fd))
+		arrived_here.spent -= arrived_here.spent < PAID ? arrived_here.spent : PAID;
 	else if (curious)
-		mine.spent++;
+		arrived_here.spent++;
 	errno = before;
 }

@@ -206,15 +206,16 @@ static void note_called(int fd)
 int connect_steered(int fd, const struct sockaddr *address, socklen_t length, uint32_t bits,
 		    connect_fn real)
 {
+	struct destination to;
+
+	if (!destination_parse(address, length, &to) || bits & SOCKET_HELD)
+		return real(fd, address, length);
 	struct call call = {fd, address, length, real, bits, 0};
 	uint64_t now = clock_ms();
-	struct destination to;
 	bool again = bits & SOCKET_CALLED;
 	struct way way = {0};
 	int result = -1;
 
-	if (!destination_parse(address, length, &to) || bits & SOCKET_HELD)
-		return call_real(&call);
 	way.uplinks = outgoing_uplinks(now);
 	uint32_t generation = way.uplinks ? way.uplinks->generation : 0;
 	call.held_most = outgoing_held_most();

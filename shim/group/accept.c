@@ -9,6 +9,7 @@
 #include "shim/group/watch.h"
 #include "shim/kernel/clock.h"
 #include "shim/kernel/sys.h"
+#include "shim/process/hot.h"
 #include "shim/stat/stat.h"
 #include <errno.h>
 #include <stddef.h>
@@ -30,6 +31,7 @@ struct attempt {
 	bool sleeps;           /* the application expects accept() to wait as long as it takes */
 	unsigned handed;       /* over to others, so far */
 	bool stolen;           /* from a worker that would have taken it */
+	bool home;             /* the thread's own is known to have had it */
 	struct slot_set empty; /* members that had nothing, so that none is asked twice */
 };
 
@@ -63,7 +65,7 @@ static int from_mailbox(const struct attempt *attempt, unsigned slot)
 	return tell_address(attempt, &letter, accepted);
 }
 
-static int from_member(struct attempt *attempt, unsigned slot)
+static inline int from_member(struct attempt *attempt, unsigned slot)
 {
 	attempt->slot = (int)slot;
 	if (ledger_hands_over(attempt->group->ledger))
@@ -137,6 +139,22 @@ static int from_any(struct attempt *attempt, const struct slot_set *slots)
 	return result;
 }
 
+/* Of one that is ready: what it has, or it is not. */
+static inline int from_ready_member(struct attempt *attempt, struct ready_member member)
+{
+	int result = from_member(attempt, member.slot);
+
+	if (is_empty(result)) {
+		slot_add(&attempt->empty, member.slot);
+		ready_remove(member);
+	} else if (result >= 0) {
+		attempt->stolen = member.most;
+		attempt->home = member.home;
+		ready_took(member);
+	}
+	return result;
+}
+
 static int from_ready(struct attempt *attempt)
 {
 	int number = group_number(attempt->group), result = -1;
@@ -144,18 +162,10 @@ static int from_ready(struct attempt *attempt)
 	errno = EAGAIN;
 	for (unsigned i = 0; i < ready.count && is_empty(result);) {
 		const struct ready_member member = ready.member[i];
-		if (member.group != number) {
+		if (member.group == number)
+			result = from_ready_member(attempt, member);
+		else
 			i++;
-			continue;
-		}
-		result = from_member(attempt, member.slot);
-		if (is_empty(result)) {
-			slot_add(&attempt->empty, member.slot);
-			ready_remove(member);
-		} else if (result >= 0) {
-			attempt->stolen = member.most;
-			ready_took(member);
-		}
 	}
 	return result;
 }
@@ -263,7 +273,6 @@ static int from_all(struct attempt *attempt)
 {
 	int result;
 
-	deal_order(attempt->group);
 	result = from_ready(attempt);
 	if (!is_empty(result))
 		return result;
@@ -284,28 +293,41 @@ static int from_all(struct attempt *attempt)
 	return from_any(attempt, &slots);
 }
 
-static void count(const struct attempt *attempt, int accepted)
+static enum stat_counter counter_of(const struct attempt *attempt)
 {
-	const struct slot_set *home = watch_of_thread(attempt->listener);
+	if (attempt->slot < 0)
+		return STAT_ACCEPT_COMMON;
+	const struct slot_set *home = attempt->home ? NULL : watch_of_thread(attempt->listener);
+	return !home || slot_in(home, (unsigned)attempt->slot) ? STAT_ACCEPT_MEMBER
+							       : STAT_ACCEPT_DRAINED;
+}
 
-	if (attempt->slot < 0) {
-		stat_count(STAT_ACCEPT_COMMON);
-	} else if (attempt->stolen) {
+static inline void count_local(const struct attempt *attempt, int accepted)
+{
+	unsigned slot = (unsigned)attempt->slot;
+
+	steal_count_local(attempt->group, slot);
+	if (__builtin_expect(steal_is_shifting(attempt->group), 0))
+		steal_count_shifted(attempt->group, slot, accepted);
+}
+
+static inline void count(const struct attempt *attempt, int accepted)
+{
+	enum stat_counter counter = attempt->home ? STAT_ACCEPT_MEMBER : counter_of(attempt);
+
+	if (attempt->stolen) {
 		steal_count_stolen(attempt->group, (unsigned)attempt->slot);
-	} else if (!home || slot_in(home, (unsigned)attempt->slot)) {
-		steal_count_local(attempt->group, (unsigned)attempt->slot);
-		stat_count(STAT_ACCEPT_MEMBER);
-		if (__builtin_expect(steal_is_shifting(attempt->group), 0))
-			steal_count_shifted(attempt->group, (unsigned)attempt->slot, accepted);
 	} else {
-		stat_count(STAT_ACCEPT_DRAINED);
+		if (counter == STAT_ACCEPT_MEMBER)
+			count_local(attempt, accepted);
+		stat_count(counter);
 	}
 	stat_arrived(STAT_ACCEPT, accepted, 0);
 	arrived(accepted);
 }
 
-int accept_from(int listener, int fd, struct sockaddr *address, socklen_t *length, int flags,
-		accept_fn real)
+HOT_CODE int accept_from(int listener, int fd, struct sockaddr *address, socklen_t *length,
+			 int flags, accept_fn real)
 {
 	struct attempt attempt = {.group = listener_group(listener),
 				  .listener = listener,
@@ -314,8 +336,18 @@ int accept_from(int listener, int fd, struct sockaddr *address, socklen_t *lengt
 				  .length = length,
 				  .flags = flags,
 				  .real = real};
-	int before = errno, accepted = from_all(&attempt);
+	int before = errno, accepted = -1;
+	bool is_next;
 
+	deal_order(attempt.group);
+	/* The ordinary one: epoll_wait() told of a member, and it has one. Straight on, as each
+	 * return behind a system call costs, see fd_table.h. */
+	const struct ready_member first = ready.member[0];
+	is_next = ready.count && first.home && first.group == group_number(attempt.group);
+	if (is_next)
+		accepted = from_ready_member(&attempt, first);
+	if (!is_next || is_empty(accepted))
+		accepted = from_all(&attempt);
 	if (accepted < 0)
 		return accepted;
 	count(&attempt, accepted);

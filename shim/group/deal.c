@@ -38,12 +38,7 @@ struct dealer {
 
 static struct dealer dealers[DEALERS_MAX];
 
-static __thread struct {
-	uint32_t epoch;
-	bool wanted;
-	struct dealer *dealer;
-	uint32_t rest; /* connections until it shall have a place again */
-} here;
+__thread struct deal_here deal_here;
 
 static struct dealer *begin(struct dealer *dealer)
 {
@@ -75,7 +70,7 @@ static struct dealer *dealer_new(uint32_t epoch)
 
 static struct dealer *dealer_of_thread(void)
 {
-	return here.epoch == self_epoch() ? here.dealer : NULL;
+	return deal_here.epoch == self_epoch() ? deal_here.dealer : NULL;
 }
 
 static struct worker *find_worker(struct dealer *dealer, int tid)
@@ -139,29 +134,30 @@ static struct dealer *dealer_here(void)
 {
 	uint32_t epoch = self_epoch();
 
-	if (here.epoch != epoch) {
-		here.wanted = runtime_policy()->migrate_mode != MIGRATE_OFF && !self_is_borrowed();
-		here.dealer = NULL;
-		here.rest = 0;
-		here.epoch = epoch;
+	if (deal_here.epoch != epoch) {
+		deal_here.wanted =
+			runtime_policy()->migrate_mode != MIGRATE_OFF && !self_is_borrowed();
+		deal_here.dealer = NULL;
+		deal_here.rest = 0;
+		deal_here.epoch = epoch;
 	}
-	if (here.dealer && here.dealer->own >= OWN_MAX) {
-		here.dealer->epoch = 0;
-		here.dealer = NULL;
-		here.rest = REST;
+	if (deal_here.dealer && deal_here.dealer->own >= OWN_MAX) {
+		deal_here.dealer->epoch = 0;
+		deal_here.dealer = NULL;
+		deal_here.rest = REST;
 	}
-	if (here.dealer || !here.wanted)
-		return here.dealer;
-	if (here.rest) {
-		here.rest--;
+	if (deal_here.dealer || !deal_here.wanted)
+		return deal_here.dealer;
+	if (deal_here.rest) {
+		deal_here.rest--;
 		return NULL;
 	}
-	here.dealer = dealer_new(epoch);
-	here.rest = here.dealer ? 0 : REST;
-	return here.dealer;
+	deal_here.dealer = dealer_new(epoch);
+	deal_here.rest = deal_here.dealer ? 0 : REST;
+	return deal_here.dealer;
 }
 
-uint32_t deal_accepted(void)
+uint32_t deal_accepted_slowly(void)
 {
 	struct dealer *dealer = dealer_here();
 
@@ -186,7 +182,7 @@ void deal_taken_slowly(int fd, struct fd_word word)
 		dealer->own++;
 }
 
-void deal_order(const struct group *group)
+void deal_order_slowly(const struct group *group)
 {
 	struct dealer *dealer = dealer_of_thread();
 	const struct worker *worker = dealer ? next_worker(dealer) : NULL;

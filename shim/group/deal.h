@@ -8,10 +8,29 @@
 #pragma once
 #include "shim/group/group.h"
 #include "shim/process/fd_table.h"
+#include "shim/process/self.h"
+
+/* Of the calling thread. */
+struct deal_here {
+	uint32_t epoch;
+	bool wanted;
+	struct dealer *dealer;
+	uint32_t rest; /* connections until it shall have a place again */
+};
+extern __thread struct deal_here deal_here;
 
 /* accept() returned a descriptor to this thread. Returns what to remember in its word (FD_PLAIN),
  * for deal_taken(). */
-uint32_t deal_accepted(void);
+uint32_t deal_accepted_slowly(void);
+static inline uint32_t deal_accepted(void)
+{
+	if (__builtin_expect(deal_here.rest && !deal_here.dealer && deal_here.epoch == self_epoch(),
+			     1)) {
+		deal_here.rest--;
+		return 0;
+	}
+	return deal_accepted_slowly();
+}
 
 /* An accepted descriptor is added to an epoll instance by this thread: only the first time counts.
  */
@@ -25,7 +44,12 @@ static inline void deal_taken(int fd)
 }
 
 /* Before an accept(): of the members that are ready, puts one of the next worker's CPU first. */
-void deal_order(const struct group *group);
+void deal_order_slowly(const struct group *group);
+static inline void deal_order(const struct group *group)
+{
+	if (deal_here.dealer)
+		deal_order_slowly(group);
+}
 
 /* Adds the slots that workers of this thread are home to. Under self_lock(). */
 void deal_join_homes(const struct group *group, struct slot_set *home);

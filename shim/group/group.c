@@ -15,17 +15,7 @@
 #include <stddef.h>
 #include <string.h>
 
-static struct group groups[GROUPS_MAX];
-
-struct group *group_at(unsigned number)
-{
-	return &groups[number % GROUPS_MAX];
-}
-
-int group_number(const struct group *group)
-{
-	return (int)(group - groups);
-}
+struct group group_places[GROUPS_MAX];
 
 struct group *group_find(const struct socket_place *place)
 {
@@ -33,8 +23,8 @@ struct group *group_find(const struct socket_place *place)
 
 	/* One that was awaited comes before what stands for it. */
 	for (int i = 0; i < GROUPS_MAX && (!found || group_is_awaited(found)); i++)
-		if (groups[i].in_use && socket_place_equal(&groups[i].place, place))
-			found = &groups[i];
+		if (group_places[i].in_use && socket_place_equal(&group_places[i].place, place))
+			found = &group_places[i];
 	return found;
 }
 
@@ -46,7 +36,7 @@ static struct group *group_new(const struct socket_place *place)
 	static unsigned last;
 
 	for (int i = 0; i < GROUPS_MAX; i++) {
-		struct group *group = &groups[++last % GROUPS_MAX];
+		struct group *group = &group_places[++last % GROUPS_MAX];
 		if (group->in_use)
 			continue;
 		if (group->ledger)
@@ -358,7 +348,7 @@ void group_move_descriptor(int fd)
 	bool yields = machine_yield(fd, &yielded);
 	self_lock(&guard);
 	for (int i = 0; i < GROUPS_MAX; i++) {
-		struct group *group = &groups[i];
+		struct group *group = &group_places[i];
 		for (unsigned s = 0; group->in_use && s < group->slot_count; s++)
 			if (group->member[s] == fd)
 				watch_take_out(group, s);

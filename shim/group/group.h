@@ -41,8 +41,15 @@ struct group {
 };
 
 /* The group of that number, which came from listener_group(); never NULL for a number in use. */
-struct group *group_at(unsigned number);
-int group_number(const struct group *group);
+extern struct group group_places[GROUPS_MAX];
+static inline struct group *group_at(unsigned number)
+{
+	return &group_places[number % GROUPS_MAX];
+}
+static inline int group_number(const struct group *group)
+{
+	return (int)(group - group_places);
+}
 
 /* Those below run under self_lock(). */
 

@@ -15,17 +15,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
-static struct listener listeners[LISTENERS_MAX];
-
-struct listener *listener_at(int number)
-{
-	return &listeners[number % LISTENERS_MAX];
-}
-
-struct group *listener_group(int number)
-{
-	return group_at(listener_at(number)->group);
-}
+struct listener listener_places[LISTENERS_MAX];
 
 int listener_timeout(int fd)
 {
@@ -42,20 +32,20 @@ int listener_timeout(int fd)
 int listener_enter(int fd, struct group *group, bool app_reuseport)
 {
 	for (int i = 0; i < LISTENERS_MAX; i++) {
-		if (listeners[i].in_use)
+		if (listener_places[i].in_use)
 			continue;
-		listeners[i] = (struct listener){.in_use = 1,
-						 .group = (uint16_t)group_number(group),
-						 .app_reuseport = app_reuseport,
-						 .timeout_ms = listener_timeout(fd),
-						 .descriptors = 1,
-						 .cookie = socket_cookie(fd)};
+		listener_places[i] = (struct listener){.in_use = 1,
+						       .group = (uint16_t)group_number(group),
+						       .app_reuseport = app_reuseport,
+						       .timeout_ms = listener_timeout(fd),
+						       .descriptors = 1,
+						       .cookie = socket_cookie(fd)};
 		group->listeners++;
 		/* From now on other threads go by it. */
 		if (fd_set_word(fd, FD_LISTENER, (uint32_t)i))
 			return i;
 		group->listeners--;
-		listeners[i].in_use = 0;
+		listener_places[i].in_use = 0;
 		return -1;
 	}
 	return -1;
@@ -87,13 +77,9 @@ static int adopt(int fd)
 	return number;
 }
 
-int listener_of(int fd)
+int listener_look(int fd)
 {
-	struct fd_word word = fd_get(fd);
-
-	if (word.kind == FD_LISTENER)
-		return (int)word.value;
-	if (word.kind != FD_UNKNOWN || fd < 0)
+	if (fd < 0)
 		return -1;
 	if (runtime_policy()->listen_steer && socket_is_listening(fd) && socket_is_tcp(fd) &&
 	    choose_is_port_wanted(fd) && !self_is_borrowed())

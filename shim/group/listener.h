@@ -19,7 +19,15 @@ struct listener {
 /* The number of the listener behind a descriptor, -1 if none that is steered. Looks at a descriptor
  * never seen before, once: one that arrived listening (socket activation, exec, SCM_RIGHTS) becomes
  * a listener here. */
-int listener_of(int fd);
+int listener_look(int fd);
+static inline int listener_of(int fd)
+{
+	struct fd_word word = fd_get(fd);
+
+	return __builtin_expect(word.kind == FD_LISTENER, 1) ? (int)word.value
+	       : word.kind == FD_UNKNOWN                     ? listener_look(fd)
+							     : -1;
+}
 /* The same without looking: for calls that concern any descriptor. */
 static inline int listener_known(int fd)
 {
@@ -28,8 +36,15 @@ static inline int listener_known(int fd)
 	return word.kind == FD_LISTENER ? (int)word.value : -1;
 }
 
-struct listener *listener_at(int number);
-struct group *listener_group(int number);
+extern struct listener listener_places[LISTENERS_MAX];
+static inline struct listener *listener_at(int number)
+{
+	return &listener_places[(unsigned)number % LISTENERS_MAX];
+}
+static inline struct group *listener_group(int number)
+{
+	return group_at(listener_at(number)->group);
+}
 static inline void listener_asked(int number)
 {
 	if (__builtin_expect(!listener_at(number)->asked, 0))

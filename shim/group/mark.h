@@ -4,7 +4,15 @@
  * that an application registers can be equal to one. */
 #pragma once
 #include "shim/decide/slots.h"
+#include "shim/group/registration.h"
 #include <sys/epoll.h>
+
+/* Of each registration: a mark a slot, then the other kinds. A power of two, as each event of ours
+ * is divided by it. */
+#define MARKS_EACH (2 * SLOTS_MAX)
+#define MARKS      ((uint64_t)REGISTRATIONS_MAX * MARKS_EACH)
+
+extern uint64_t mark_base;
 
 enum mark_kind { MARK_MEMBER, MARK_DOOR, MARK_LISTENER, MARK_NEWS };
 
@@ -17,5 +25,21 @@ struct mark {
 /* Reserves the range, once. Returns false where there is no room. */
 bool mark_start(void);
 uint64_t mark_make(struct mark mark);
-bool mark_is(const struct epoll_event *event);
-struct mark mark_of(const struct epoll_event *event);
+
+static inline bool mark_is(const struct epoll_event *event)
+{
+	return event->data.u64 - mark_base < MARKS && mark_base;
+}
+
+static inline struct mark mark_of(const struct epoll_event *event)
+{
+	uint64_t at = event->data.u64 - mark_base;
+	unsigned place = (unsigned)(at % MARKS_EACH);
+	struct mark mark = {.registration = (unsigned)(at / MARKS_EACH)};
+
+	if (place < SLOTS_MAX)
+		mark.slot = (uint16_t)place;
+	else
+		mark.kind = (enum mark_kind)(place - SLOTS_MAX + 1);
+	return mark;
+}

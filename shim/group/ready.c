@@ -15,7 +15,7 @@ static unsigned find(struct ready_member member, unsigned count)
 	return i;
 }
 
-bool ready_add(struct ready_member member)
+bool ready_add_further(struct ready_member member)
 {
 	unsigned count = ready.count;
 

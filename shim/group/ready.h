@@ -11,8 +11,9 @@
 
 struct ready_member {
 	uint16_t group, slot;
-	bool edge;    /* reported once: must be kept until it is empty */
-	uint8_t most; /* so many may be taken, and no more; 0: all */
+	bool edge : 1; /* reported once: must be kept until it is empty */
+	bool home : 1; /* epoll_wait() reported it, so it is one of the thread's home */
+	uint8_t most;  /* so many may be taken, and no more; 0: all */
 };
 
 struct ready {
@@ -23,7 +24,15 @@ struct ready {
 extern __thread struct ready ready;
 
 /* Returns false where there is no room. */
-bool ready_add(struct ready_member member);
+bool ready_add_further(struct ready_member member);
+static inline bool ready_add(struct ready_member member)
+{
+	if (__builtin_expect(ready.count, 0))
+		return ready_add_further(member);
+	ready.member[0] = member;
+	ready.count = 1;
+	return true;
+}
 /* Before the next wait: what is level-triggered will be reported again. */
 void ready_forget_levels(void);
 /* One was taken from it. */

@@ -11,22 +11,12 @@
 /* Every so many looks the application's sockets are counted anew: a dump over netlink. */
 #define RECOUNT_LOOKS 16
 
-static struct registration registrations[REGISTRATIONS_MAX];
-
-struct registration *registration_at(unsigned number)
-{
-	return &registrations[number % REGISTRATIONS_MAX];
-}
-
-unsigned registration_number(const struct registration *reg)
-{
-	return (unsigned)(reg - registrations);
-}
+struct registration registration_places[REGISTRATIONS_MAX];
 
 struct registration *registration_new(int fd, int listener, const struct epoll_event *event)
 {
 	for (unsigned i = 0; i < REGISTRATIONS_MAX; i++) {
-		struct registration *reg = &registrations[i];
+		struct registration *reg = &registration_places[i];
 		if (reg->in_use)
 			continue;
 		reg->listener = listener;
@@ -257,10 +247,8 @@ bool registration_fire(struct registration *reg)
 	return atomic_compare_exchange_strong(&reg->fired, &fired, 1);
 }
 
-bool registration_arm(struct registration *reg, int epfd)
+bool registration_arm_once(struct registration *reg, int epfd)
 {
-	if (!(reg->events & EPOLLONESHOT))
-		return true;
 	if (!registration_fire(reg))
 		return false;
 	struct epoll_event silent = {.events = EPOLLONESHOT, .data.u64 = reg->data};

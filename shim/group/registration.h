@@ -38,8 +38,15 @@ struct registration {
 	struct balance balance;
 };
 
-struct registration *registration_at(unsigned number);
-unsigned registration_number(const struct registration *reg);
+extern struct registration registration_places[REGISTRATIONS_MAX];
+static inline struct registration *registration_at(unsigned number)
+{
+	return &registration_places[number % REGISTRATIONS_MAX];
+}
+static inline unsigned registration_number(const struct registration *reg)
+{
+	return (unsigned)(reg - registration_places);
+}
 
 /* Under self_lock(). NULL where all are in use. */
 struct registration *registration_new(int fd, int listener, const struct epoll_event *event);
@@ -80,4 +87,8 @@ void registration_withdraw(struct registration *reg, int epfd, struct group *gro
 bool registration_fire(struct registration *reg);
 /* A member reports. For EPOLLONESHOT: false if the application was told before, else silences the
  * listener itself. */
-bool registration_arm(struct registration *reg, int epfd);
+bool registration_arm_once(struct registration *reg, int epfd);
+static inline bool registration_arm(struct registration *reg, int epfd)
+{
+	return !(reg->events & EPOLLONESHOT) || registration_arm_once(reg, epfd);
+}

@@ -4,18 +4,19 @@
 #include "shim/group/watch_state.h"
 #include "shim/kernel/sys.h"
 #include "shim/process/fd_table.h"
+#include "shim/process/hot.h"
 #include "shim/process/self.h"
 #include <stddef.h>
 
-static struct watch watches[WATCHES_MAX];
-_Atomic int watch_exists;
+struct watch watch_places[WATCHES_MAX];
+HOT_DATA _Atomic int watch_exists;
 __thread int thread_watch;
 
 /* Under self_lock(). */
 static int watch_new(int epfd, bool private)
 {
 	for (int i = 0; i < WATCHES_MAX; i++) {
-		struct watch *watch = &watches[i];
+		struct watch *watch = &watch_places[i];
 		if (watch->in_use)
 			continue;
 		watch->epfd = epfd;
@@ -64,7 +65,7 @@ static void join_copy(int fd, uint32_t of, void *argument)
 
 	if (of != copies->of)
 		return;
-	watches[copies->number].descriptors++;
+	watch_places[copies->number].descriptors++;
 	fd_set_word(fd, FD_EPOLL, copies->number);
 }
 
@@ -89,9 +90,9 @@ static void add_registration(int epfd, int fd, int listener, const struct epoll_
 
 	if (!reg)
 		return;
-	reg->next = watches[number].first;
-	watches[number].first = reg;
-	touch(&watches[number], event);
+	reg->next = watch_places[number].first;
+	watch_places[number].first = reg;
+	touch(&watch_places[number], event);
 }
 
 void watch_control(int epfd, int op, int fd, int listener, const struct epoll_event *event)
@@ -101,28 +102,23 @@ void watch_control(int epfd, int op, int fd, int listener, const struct epoll_ev
 	struct self_guard guard;
 
 	if (word.kind == FD_EPOLL)
-		reg = find(&watches[word.value], fd, listener);
+		reg = find(&watch_places[word.value], fd, listener);
 	if (reg) {
 		if (op == EPOLL_CTL_DEL) {
 			reg->present = 0;
-			watches[word.value].dirty = 1;
+			watch_places[word.value].dirty = 1;
 		} else {
 			/* Added twice: the instance is another one, without our members. */
 			bool again = op == EPOLL_CTL_ADD && reg->present;
 			registration_update(reg, event);
 			reg->rearmed |= again;
-			touch(&watches[word.value], event);
+			touch(&watch_places[word.value], event);
 		}
 	} else if (op != EPOLL_CTL_DEL && !self_is_borrowed()) {
 		self_lock(&guard);
 		add_registration(epfd, fd, listener, event);
 		self_unlock(&guard);
 	}
-}
-
-struct watch *watch_at(unsigned number)
-{
-	return &watches[number % WATCHES_MAX];
 }
 
 /* gone_too: also where the application took the listener out since the last wait. The members are
@@ -137,14 +133,14 @@ static const struct slot_set *added_in(const struct watch *watch, int listener, 
 
 const struct slot_set *watch_of_thread(int listener)
 {
-	const struct watch *watch = thread_watch ? &watches[thread_watch - 1] : NULL;
+	const struct watch *watch = thread_watch ? &watch_places[thread_watch - 1] : NULL;
 
 	return watch && !watch->private ? added_in(watch, listener, false) : NULL;
 }
 
 const struct slot_set *watch_home_of_thread(int listener)
 {
-	return thread_watch ? added_in(&watches[thread_watch - 1], listener, false) : NULL;
+	return thread_watch ? added_in(&watch_places[thread_watch - 1], listener, false) : NULL;
 }
 
 struct slot_set watch_of_process(int listener)
@@ -153,7 +149,7 @@ struct slot_set watch_of_process(int listener)
 
 	for (int i = 0; i < WATCHES_MAX; i++) {
 		const struct slot_set *added =
-			watches[i].in_use ? added_in(&watches[i], listener, true) : NULL;
+			watch_places[i].in_use ? added_in(&watch_places[i], listener, true) : NULL;
 		if (added)
 			slots_join(&all, added);
 	}
@@ -198,7 +194,7 @@ int watch_recognise(int epfd, const struct epoll_event *events, int count)
 			registration_at(mark_of(&events[e]).registration);
 		for (unsigned i = 0; i < WATCHES_MAX; i++) {
 			const struct registration *reg =
-				watches[i].in_use ? watches[i].first : NULL;
+				watch_places[i].in_use ? watch_places[i].first : NULL;
 			while (reg && reg != wanted)
 				reg = reg->next;
 			if (!reg)
@@ -244,35 +240,37 @@ void watch_closed(unsigned number, int fd)
 void watch_forget_listener(int listener)
 {
 	for (int i = 0; i < WATCHES_MAX; i++) {
-		if (!watches[i].in_use)
+		if (!watch_places[i].in_use)
 			continue;
-		for (struct registration *reg = watches[i].first; reg; reg = reg->next) {
+		for (struct registration *reg = watch_places[i].first; reg; reg = reg->next) {
 			if (reg->listener != listener)
 				continue;
-			registration_withdraw(reg, watches[i].epfd, listener_group(listener));
+			registration_withdraw(reg, watch_places[i].epfd, listener_group(listener));
 			/* In a child of a fork the entry is its parent's. */
-			if (watches[i].private && reg->epoch == self_epoch())
-				sys(SYS_epoll_ctl, watches[i].epfd, EPOLL_CTL_DEL, reg->fd, NULL);
-			watches[i].lost = watches[i].private;
+			if (watch_places[i].private && reg->epoch == self_epoch())
+				sys(SYS_epoll_ctl, watch_places[i].epfd, EPOLL_CTL_DEL, reg->fd,
+				    NULL);
+			watch_places[i].lost = watch_places[i].private;
 		}
-		watches[i].dirty = 1;
+		watch_places[i].dirty = 1;
 	}
 }
 
 void watch_strip(int listener)
 {
 	for (int i = 0; i < WATCHES_MAX; i++) {
-		struct registration *reg = watches[i].in_use ? watches[i].first : NULL;
+		struct registration *reg = watch_places[i].in_use ? watch_places[i].first : NULL;
 		for (; reg; reg = reg->next)
 			if (reg->listener == listener)
-				registration_strip(reg, watches[i].epfd, listener_group(listener));
+				registration_strip(reg, watch_places[i].epfd,
+						   listener_group(listener));
 	}
 }
 
 void watch_relisten(int listener, int other)
 {
 	for (int i = 0; i < WATCHES_MAX; i++) {
-		struct registration *reg = watches[i].in_use ? watches[i].first : NULL;
+		struct registration *reg = watch_places[i].in_use ? watch_places[i].first : NULL;
 		for (; reg; reg = reg->next) {
 			if (reg->listener != listener)
 				continue;
@@ -280,8 +278,8 @@ void watch_relisten(int listener, int other)
 				reg->listener = other;
 			else
 				reg->present = 0;
-			watches[i].next_ms = 0;
-			watches[i].lost = watches[i].private && other < 0;
+			watch_places[i].next_ms = 0;
+			watch_places[i].lost = watch_places[i].private && other < 0;
 		}
 	}
 }
@@ -289,12 +287,12 @@ void watch_relisten(int listener, int other)
 void watch_take_out(const struct group *group, unsigned slot)
 {
 	for (int i = 0; i < WATCHES_MAX; i++) {
-		struct registration *reg = watches[i].in_use ? watches[i].first : NULL;
+		struct registration *reg = watch_places[i].in_use ? watch_places[i].first : NULL;
 		for (; reg; reg = reg->next) {
 			if (!reg->present || listener_group(reg->listener) != group)
 				continue;
-			registration_take_out(reg, watches[i].epfd, group, slot);
-			watches[i].next_ms = 0;
+			registration_take_out(reg, watch_places[i].epfd, group, slot);
+			watch_places[i].next_ms = 0;
 		}
 	}
 }
@@ -302,7 +300,7 @@ void watch_take_out(const struct group *group, unsigned slot)
 void watch_thread_moved(void)
 {
 	if (thread_watch)
-		watches[thread_watch - 1].next_ms = 0;
+		watch_places[thread_watch - 1].next_ms = 0;
 }
 
 int watch_open_private(int epfd)

@@ -35,6 +35,9 @@ void watch_control(int epfd, int op, int fd, int listener, const struct epoll_ev
 /* epoll_wait() on an instance that is known to have listeners: number is the value of its word. */
 int watch_wait(unsigned number, const struct watch_call *call);
 
+/* The same once a wait that began at start_ms brought the application nothing. */
+int watch_go_on(unsigned number, const struct watch_call *call, uint64_t start_ms);
+
 /* Once there is any. */
 extern _Atomic int watch_exists;
 /* What a wait on an instance returned that no word tells to have listeners. Where it holds events

@@ -8,6 +8,7 @@
 #include "shim/kernel/clock.h"
 #include "shim/kernel/log.h"
 #include "shim/kernel/sys.h"
+#include "shim/process/hot.h"
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
@@ -71,6 +72,7 @@ static bool translate(struct watch *watch, const struct epoll_event *events, int
 	}
 	ready_add((struct ready_member){.group = (uint16_t)group_number(group),
 					.slot = mark.slot,
+					.home = true,
 					.edge = reg->events & EPOLLET});
 	event->events &= EPOLLIN | EPOLLRDNORM;
 	event->data.u64 = reg->data;
@@ -91,7 +93,7 @@ static bool is_news(const struct watch *watch, const struct epoll_event *event)
 }
 
 /* Returns how many of the events are left for the application. */
-static int translate_all(struct watch *watch, struct epoll_event *events, int count)
+HOT_CODE static int translate_all(struct watch *watch, struct epoll_event *events, int count)
 {
 	int kept = 0;
 
@@ -105,7 +107,7 @@ static int translate_all(struct watch *watch, struct epoll_event *events, int co
 	return kept;
 }
 
-int watch_translate(unsigned number, struct epoll_event *events, int count)
+HOT_CODE int watch_translate(unsigned number, struct epoll_event *events, int count)
 {
 	return translate_all(watch_at(number), events, count);
 }
@@ -147,20 +149,9 @@ static int drain(struct watch *watch, struct epoll_event *events, int count, int
 	return count;
 }
 
-/* How long the thread may sleep now. left_ms: -1 for ever. */
-static int slice_of(const struct watch *watch, uint64_t now_ms, int64_t left_ms)
-{
-	int64_t slice = (int64_t)(watch->next_ms - now_ms);
-
-	/* Another thread may want it looked after at once. */
-	if (slice < 0)
-		slice = 0;
-	return (int)(left_ms < 0 || left_ms > slice ? slice : left_ms);
-}
-
 /* A filter of system calls lets the application's own kind of wait through and refuses the one with
  * a mask: then no wait is cut into slices, and its thread does not look after others. */
-static _Atomic bool masks_are_refused;
+HOT_DATA _Atomic bool watch_masks_are_refused;
 
 /* After a wait that failed. */
 static bool is_refused(int count)
@@ -176,65 +167,112 @@ static int64_t left_of(const struct watch_call *call, uint64_t gone_ms)
 	return left > 0 ? left : 0;
 }
 
-int watch_wait(unsigned number, const struct watch_call *call)
-{
-	struct watch *watch = watch_at(number);
-	uint64_t now = clock_ms(), start = now, signals, all = ~UINT64_C(0);
-	const uint64_t *mask = call->mask;
-	int64_t left = call->timeout_ms;
-	bool sliced = false, whole = masks_are_refused && !mask;
-	int count;
+/* A wait that goes on in rounds, for whatever is not the application's to see. */
+struct rounds {
+	uint64_t start, signals;
+	const uint64_t *mask;
+	int64_t left;
+	bool sliced; /* signals are blocked, but while the kernel waits */
+	bool whole;  /* it is not cut */
+};
 
-	if (call->max_events <= 0)
-		return call->wait(call, call->timeout_ms, mask);
+/* A signal that arrives between two slices of a wait must end it as it would have ended a single
+ * one. So signals are blocked in between, and only the kernel lets them in, while it waits. */
+static void block_between(struct rounds *rounds)
+{
+	const uint64_t all = ~UINT64_C(0);
+
+	if (rounds->sliced || rounds->whole)
+		return;
+	sys(SYS_rt_sigprocmask, SIG_BLOCK, &all, &rounds->signals, sizeof(all));
+	rounds->mask = rounds->mask ? rounds->mask : &rounds->signals;
+	rounds->sliced = true;
+}
+
+static void allow_again(struct rounds *rounds)
+{
+	if (rounds->sliced)
+		sys(SYS_rt_sigprocmask, SIG_SETMASK, &rounds->signals, NULL,
+		    sizeof(rounds->signals));
+	rounds->sliced = false;
+}
+
+/* After a round that brought nothing. False: the application has waited long enough. */
+static bool goes_on(const struct watch_call *call, struct rounds *rounds, uint64_t now)
+{
+	if (rounds->left > 0)
+		rounds->left = left_of(call, now - rounds->start);
+	if (call->timeout_ms >= 0 && rounds->left <= 0)
+		return false;
+	block_between(rounds);
+	return true;
+}
+
+static int wait_in_rounds(struct watch *watch, const struct watch_call *call, struct rounds *rounds,
+			  uint64_t now)
+{
 	for (;;) {
 		uint64_t begun = now;
 		bool draining = watch_begin(watch, now);
 		now = clock_ms();
 		/* Drivers that were asked may have taken their time. */
-		if (left > 0 && now - begun > 2 * CLOCK_TICK_MS)
-			left = left_of(call, now - start);
-		if (watch->private && atomic_exchange(&watch->lost, 0)) {
-			count = 0;
-			break;
-		}
-		int slice = whole ? (int)left : steal_slice(watch, now, slice_of(watch, now, left));
-		count = call->wait(call, draining ? 0 : slice, mask);
-		if (sliced && !call->mask && is_refused(count)) {
-			masks_are_refused = whole = true;
-			sys(SYS_rt_sigprocmask, SIG_SETMASK, &signals, NULL, sizeof(signals));
-			mask = NULL;
-			sliced = false;
+		if (rounds->left > 0 && now - begun > 2 * CLOCK_TICK_MS)
+			rounds->left = left_of(call, now - rounds->start);
+		if (watch->private && atomic_exchange(&watch->lost, 0))
+			return 0;
+		int slice = rounds->whole ? (int)rounds->left
+					  : steal_slice(watch, now,
+							watch_slice(watch, now, rounds->left));
+		int count = call->wait(call, draining ? 0 : slice, rounds->mask);
+		if (rounds->sliced && !call->mask && is_refused(count)) {
+			watch_masks_are_refused = rounds->whole = true;
+			allow_again(rounds);
+			rounds->mask = NULL;
 			continue;
 		}
-		if (count < 0 || (!count && !draining && slice == left))
-			break;
+		if (count < 0 || (!count && !draining && slice == rounds->left))
+			return count;
 		count = translate_all(watch, call->events, count);
 		if (draining)
 			count = drain(watch, call->events, count, call->max_events);
-		if (count) {
-			count = steal_even(watch, now, call->events, count, call->max_events);
-			break;
-		}
+		if (count)
+			return steal_even(watch, now, call->events, count, call->max_events);
 		now = clock_ms();
 		count = steal_look(watch, now, call->events, call->max_events);
-		if (count)
-			break;
-		if (left > 0)
-			left = left_of(call, now - start);
-		if (call->timeout_ms >= 0 && left <= 0)
-			break;
-		/* A signal that arrives between two slices of a wait must end it as it would have
-		 * ended a single one. So signals are blocked in between, and only the kernel lets
-		 * them in, while it waits. */
-		if (!sliced && !whole) {
-			sys(SYS_rt_sigprocmask, SIG_BLOCK, &all, &signals, sizeof(all));
-			mask = mask ? mask : &signals;
-			sliced = true;
-		}
+		if (count || !goes_on(call, rounds, now))
+			return count;
 	}
-	if (sliced)
-		sys(SYS_rt_sigprocmask, SIG_SETMASK, &signals, NULL, sizeof(signals));
+}
+
+static struct rounds begin_rounds(const struct watch_call *call, uint64_t now)
+{
+	return (struct rounds){.start = now,
+			       .mask = call->mask,
+			       .left = call->timeout_ms,
+			       .whole = watch_masks_are_refused && !call->mask};
+}
+
+int watch_wait(unsigned number, const struct watch_call *call)
+{
+	uint64_t now = clock_ms();
+	struct rounds rounds = begin_rounds(call, now);
+
+	if (call->max_events <= 0)
+		return call->wait(call, call->timeout_ms, call->mask);
+	int count = wait_in_rounds(watch_at(number), call, &rounds, now);
+	allow_again(&rounds);
+	return count;
+}
+
+int watch_go_on(unsigned number, const struct watch_call *call, uint64_t start_ms)
+{
+	struct rounds rounds = begin_rounds(call, start_ms);
+	uint64_t now = clock_ms();
+	int count = goes_on(call, &rounds, now)
+			    ? wait_in_rounds(watch_at(number), call, &rounds, now)
+			    : 0;
+
+	allow_again(&rounds);
 	return count;
 }
 

@@ -5,6 +5,7 @@
 #include "shim/kernel/random.h"
 #include "shim/kernel/sys.h"
 #include "shim/learn/study.h"
+#include "shim/process/hot.h"
 #include "shim/process/own_fd.h"
 #include "shim/process/self.h"
 #include <fcntl.h>
@@ -17,8 +18,9 @@
 #define WAITS_MS   1000
 #define SAYS_MS    100
 
-static struct notebook *_Atomic notebook;
+HOT_DATA static struct notebook *_Atomic notebook;
 static int descriptor = -1;
+HOT_DATA _Atomic bool teach_told;
 
 static struct notebook *book(void)
 {
@@ -175,6 +177,7 @@ void teach(uint32_t ifindex, const char *name, const struct rss_hash *reported,
 	if (!page)
 		return;
 	page_note(page, flow, cpu, own_cpu);
+	teach_told = true;
 	if (page_unread(page) < UNREAD_MAX)
 		return;
 	uint64_t now_ms = clock_ms();
@@ -188,6 +191,8 @@ void teach_study(uint64_t now_ms)
 
 	if (!b)
 		return;
+	if (teach_told)
+		teach_told = false;
 	if (now_ms - b->waited_ms > SAYS_MS)
 		b->waited_ms = now_ms;
 	for (unsigned i = 0; i < NOTEBOOK_PAGES; i++) {

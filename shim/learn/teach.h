@@ -41,6 +41,9 @@ void teach_keep(const uint32_t *ifindex, unsigned count);
 void teach(uint32_t ifindex, const char *name, const struct rss_hash *reported,
 	   const struct flow *flow, int cpu, int own_cpu);
 
+/* This process told of something since it studied last. */
+extern _Atomic bool teach_told;
+
 /* Makes something of what was seen, if anybody saw anything: for a thread that is about to wait. */
 void teach_study(uint64_t now_ms);
 

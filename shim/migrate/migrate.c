@@ -6,6 +6,7 @@
 #include "shim/kernel/sys.h"
 #include "shim/migrate/moves.h"
 #include "shim/process/fd_table.h"
+#include "shim/process/hot.h"
 #include "shim/process/runtime.h"
 #include "shim/process/self.h"
 #include <errno.h>
@@ -16,7 +17,7 @@
 /* A connection that is armed anew with EPOLLONESHOT is looked at once in so many times. */
 #define ARMED_PER_LOOK 4
 
-bool migrate_is_on;
+HOT_DATA bool migrate_is_on;
 
 static void before_fork(void)
 {

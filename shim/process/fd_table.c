@@ -1,10 +1,11 @@
 #include "shim/process/fd_table.h"
 #include "shim/kernel/sys.h"
+#include "shim/process/hot.h"
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 
-_Atomic(fd_leaf *) fd_leaves[FD_TABLE_MAX / FD_LEAF_WORDS];
+HOT_DATA _Atomic(fd_leaf *) fd_leaves[FD_TABLE_MAX / FD_LEAF_WORDS];
 
 static uint64_t pack(enum fd_kind kind, uint32_t value)
 {
@@ -32,7 +33,7 @@ static _Atomic uint64_t *word_make(int fd)
 	return fd_place(fd);
 }
 
-bool fd_set_word(int fd, enum fd_kind kind, uint32_t value)
+bool fd_set_first(int fd, enum fd_kind kind, uint32_t value)
 {
 	_Atomic uint64_t *word = word_make(fd);
 

@@ -75,7 +75,16 @@ static inline struct fd_word fd_get(int fd)
 }
 
 /* Returns false where there is no memory for it: the descriptor then stays unknown. */
-bool fd_set_word(int fd, enum fd_kind kind, uint32_t value);
+bool fd_set_first(int fd, enum fd_kind kind, uint32_t value);
+static inline bool fd_set_word(int fd, enum fd_kind kind, uint32_t value)
+{
+	_Atomic uint64_t *place = fd_place(fd);
+
+	if (__builtin_expect(!place, 0))
+		return fd_set_first(fd, kind, value);
+	atomic_store_explicit(place, (uint64_t)value << 32 | kind, memory_order_release);
+	return true;
+}
 
 /* Forgets the descriptor: before the real close or dup2, as the number can be reused at once. */
 void fd_forget(int fd);

@@ -1,6 +1,7 @@
 #include "shim/process/pinning.h"
 #include "shim/kernel/log.h"
 #include "shim/kernel/sys.h"
+#include "shim/process/hot.h"
 #include "shim/process/machine.h"
 #include "shim/process/runtime.h"
 #include "shim/process/seats.h"
@@ -11,7 +12,7 @@
 /* Threads that wait in a process before one of them has a listener. */
 #define WAITING_MAX 256
 
-bool pinning_is_on;
+HOT_DATA bool pinning_is_on;
 __thread struct pinning_here pinning_here;
 
 static cpu_set_t inherited;

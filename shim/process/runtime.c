@@ -3,6 +3,7 @@
 #include "shim/nic/nic_sources.h"
 #include "shim/nic/nic_work.h"
 #include "shim/policy/start.h"
+#include "shim/process/hot.h"
 #include "shim/process/machine.h"
 #include "shim/process/own_fd.h"
 #include "shim/process/self.h"
@@ -11,9 +12,9 @@
 #include <stddef.h>
 #include <unistd.h>
 
-_Atomic int runtime_state;
+HOT_DATA _Atomic int runtime_state;
 
-static struct policy policy;
+struct policy runtime_the_policy;
 static struct nic_set nics;
 static struct cpu_topology topology;
 static struct nic_sources sources;
@@ -30,13 +31,9 @@ void runtime_start(void)
 
 	if (!self_start())
 		return;
-	policy_start(&policy, environ, program_invocation_name);
-	runtime_state = policy.disabled ? RUNTIME_OFF : state[policy.shim_enabled];
-}
-
-const struct policy *runtime_policy(void)
-{
-	return &policy;
+	policy_start(&runtime_the_policy, environ, program_invocation_name);
+	runtime_state =
+		runtime_the_policy.disabled ? RUNTIME_OFF : state[runtime_the_policy.shim_enabled];
 }
 
 static void keep(int *fd)
@@ -60,9 +57,9 @@ void runtime_discover(void)
 		keep(&sources.route);
 		keep(&sources.generic);
 		topology_read(&topology, sources.sys);
-		nic_scan(&nics, &policy, &sources);
+		nic_scan(&nics, &runtime_the_policy, &sources);
 		machine_start();
-		stat_start(&(struct stat_origin){.policy = &policy,
+		stat_start(&(struct stat_origin){.policy = &runtime_the_policy,
 						 .nics = &nics,
 						 .online = &topology.online,
 						 .program = program_invocation_short_name,

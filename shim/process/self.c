@@ -1,6 +1,7 @@
 #include "shim/process/self.h"
 #include "shim/kernel/procfs.h"
 #include "shim/kernel/sys.h"
+#include "shim/process/hot.h"
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -10,13 +11,10 @@
 
 #define YIELDS 64
 
-_Atomic(struct self_page *) self_page;
-_Atomic uint32_t self_forks;
+HOT_DATA _Atomic(struct self_page *) self_page;
+HOT_DATA _Atomic uint32_t self_forks;
 
-static __thread struct {
-	uint32_t epoch;
-	int tid;
-} thread;
+__thread struct self_thread self_thread;
 
 /* In the child of a fork(). One that vforks before it has called us would leave the first look at
  * the wiped page to the one that only borrows it; and where the kernel does not wipe, we do. */
@@ -63,15 +61,11 @@ int self_pid(void)
 	return self_page->pid;
 }
 
-int self_tid(void)
+int self_tid_slowly(void)
 {
-	uint32_t now = self_epoch();
-
-	if (thread.epoch != now) {
-		thread.tid = (int)sys(SYS_gettid);
-		thread.epoch = now;
-	}
-	return thread.tid;
+	self_thread.tid = (int)sys(SYS_gettid);
+	self_thread.epoch = self_epoch();
+	return self_thread.tid;
 }
 
 uint32_t self_pid_space(int proc)

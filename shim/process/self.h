@@ -30,10 +30,22 @@ static inline uint32_t self_epoch(void)
 	return atomic_load_explicit(&self_forks, memory_order_relaxed);
 }
 int self_pid(void);
-int self_tid(void);
 /* The pid name space that those two are numbers in; 0 where `proc`, a directory /proc, does not
  * tell. A child of a fork may be in another one than its parent. */
 uint32_t self_pid_space(int proc);
+
+/* The calling thread, as of an epoch. */
+struct self_thread {
+	uint32_t epoch;
+	int tid;
+};
+extern __thread struct self_thread self_thread;
+int self_tid_slowly(void);
+static inline int self_tid(void)
+{
+	return __builtin_expect(self_thread.epoch == self_epoch(), 1) ? self_thread.tid
+								      : self_tid_slowly();
+}
 
 /* True in a vfork child, whose memory is its parent's. Costs a system call. */
 bool self_is_borrowed(void);

@@ -3,6 +3,7 @@
 #include "shim/kernel/log.h"
 #include "shim/kernel/shared_memory.h"
 #include "shim/kernel/sys.h"
+#include "shim/process/hot.h"
 #include "shim/process/own_fd.h"
 #include "shim/version.h"
 #include <errno.h>
@@ -11,7 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-_Atomic(struct stat_memory *) stat_shared;
+HOT_DATA _Atomic(struct stat_memory *) stat_shared;
 __thread struct stat_here stat_here;
 
 static int descriptor = -1; /* how the command finds the memory, and the next program */
