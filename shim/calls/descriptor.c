@@ -124,10 +124,26 @@ static void make_room(int fd, int to, int flags)
 		descriptor_leave(to, word);
 }
 
+/* Of a copy like that nothing has to be known: it is looked at when it is used. So all is done
+ * before the call. */
+static bool is_copied_unseen(struct fd_word word, int to)
+{
+	enum fd_kind there = fd_get(to).kind;
+
+	return !migrate_is_on &&
+	       (word.kind == FD_UNKNOWN || (word.kind == FD_PLAIN && !word.value)) &&
+	       (there == FD_UNKNOWN || there == FD_PLAIN);
+}
+
 EXPORTED int dup2(int fd, int to)
 {
 	struct fd_word word = fd_get(fd);
 
+	if (is_copied_unseen(word, to)) {
+		if (fd != to)
+			fd_forget(to);
+		return real_dup2(fd, to);
+	}
 	make_room(fd, to, 0);
 	int ret = real_dup2(fd, to);
 	return fd == to ? ret : copied(fd, word, ret);
