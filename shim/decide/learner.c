@@ -195,8 +195,24 @@ bool learner_is_sound(const struct learner *l)
 	       l->reported.key_len <= RSS_KEY_MAX && arrival_is_sound(&l->table.arrival);
 }
 
+/* Of memory that anything may have been written to, a bool may be neither. */
+static bool are_bools(const bool *values, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		uint8_t byte;
+		memcpy(&byte, &values[i], sizeof(byte));
+		if (byte > 1)
+			return false;
+	}
+	return true;
+}
+
 bool learned_is_sound(const struct learned *learned)
 {
+	if (!are_bools(learned->spread, FLOW_FAMILIES) ||
+	    !are_bools(learned->known, FLOW_FAMILIES) ||
+	    !are_bools(learned->refused, FLOW_FAMILIES))
+		return false;
 	for (unsigned f = 0; f < FLOW_FAMILIES; f++)
 		if ((unsigned)learned->refusal[f] > LEARN_NOT_BY_PORTS)
 			return false;

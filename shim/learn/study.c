@@ -66,7 +66,7 @@ static struct hold hold_try(struct page *page, uint64_t now_ms)
 static bool is_begun(const struct hold *hold)
 {
 	return hold->desk->claim == (hold->word & CLAIM_MASK) + 1 &&
-	       learner_is_sound(&hold->desk->learner);
+	       learner_is_sound(&hold->desk->learner) && learned_is_sound(&hold->desk->learned);
 }
 
 /* What was reported may be written anew meanwhile. */
