@@ -5,8 +5,13 @@ static bool is_disproved(const struct nic_view *view)
 {
 	uint64_t disproved = view->may_learn ? teach_disproved(view->ifindex) : 0;
 
-	/* Of what was reported then: when that changes, it is believed again. */
-	return disproved && disproved == arrival_fingerprint(&view->arrival);
+	if (!disproved || disproved == arrival_fingerprint(&view->arrival))
+		return disproved;
+	/* Of what was reported then: now that this changed, it is believed again, also when it
+	 * comes back. It may just have been late: what is predicted between a change and its notice
+	 * is wrong of the old state, not of the NIC. */
+	teach_believe(view->ifindex, disproved);
+	return false;
 }
 
 bool nic_learn(struct nic_view *view, struct learned *room)

@@ -129,6 +129,14 @@ void teach_disprove(uint32_t ifindex, const char *name, const struct arrival *re
 	atomic_fetch_add(&book()->editions, 1);
 }
 
+void teach_believe(uint32_t ifindex, uint64_t disproved)
+{
+	struct page *page = page_of(ifindex);
+
+	if (page)
+		atomic_compare_exchange_strong(&page->disproved, &disproved, 0);
+}
+
 unsigned teach_interval(uint32_t ifindex, enum flow_family family)
 {
 	const struct page *page = page_of(ifindex);

@@ -27,6 +27,8 @@ bool teach_has_told(uint32_t ifindex);
 /* The fingerprint of what that interface reports and does not do, 0 where there is none. */
 uint64_t teach_disproved(uint32_t ifindex);
 void teach_disprove(uint32_t ifindex, const char *name, const struct arrival *reported);
+/* That fingerprint does not count any more; another does. */
+void teach_believe(uint32_t ifindex, uint64_t disproved);
 
 /* Of an interface and family that are learned: one arrival in so many is to be told of; 0: none,
  * for there is no room to write it down. Whether some interface and family wants each. */
