@@ -13,7 +13,11 @@ void balance_follow(struct balance *balance, uint64_t now_ms, uint32_t local, ui
 		return;
 	uint64_t taken = local - balance->local + (stolen - balance->stolen);
 	/* Nothing is known before the first window. */
-	balance->rate = balance->window_ms ? (uint32_t)(taken * BALANCE_WINDOW_MS / passed) : 0;
+	uint32_t rate = balance->window_ms ? (uint32_t)(taken * BALANCE_WINDOW_MS / passed) : 0;
+	/* Who waits in a long queue came, too, though its worker is stuck and nobody else comes. */
+	if (rate < BUSY && balance->found && balance_is_busy(balance))
+		rate = BUSY;
+	balance->rate = rate;
 	if (balance->lacked)
 		balance->level++;
 	else if (!balance->found && balance->level)

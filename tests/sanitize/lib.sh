@@ -10,10 +10,13 @@
 sanitize_use() { # WHICH DIRECTORY
 	local runtime order
 	SANITIZE_REPORTS=$2
+	[ -e "$BUILD/$1/librssshim.so" ] || bench_die "no library for $1: make $1-library"
 	case $1 in
 	asan)
 		runtime=$("${CC:-cc}" -print-file-name=libasan.so)
-		SANITIZE_OPTIONS=(ASAN_OPTIONS="detect_leaks=0:log_path=$2/report"
+		# What is on the stack of a thread that is cancelled stays marked there for who runs in
+		# it next, a destructor of the thread's say. So locals are to be elsewhere.
+		SANITIZE_OPTIONS=(ASAN_OPTIONS="detect_leaks=0:detect_stack_use_after_return=1:log_path=$2/report"
 			UBSAN_OPTIONS="print_stacktrace=1:log_path=$2/report")
 		order=$(readlink -f "$runtime"):LIBRARY
 		;;

@@ -57,6 +57,19 @@ Test(balance, a_long_pause_is_not_a_busy_window)
 	cr_assert_not(balance_is_busy(&b));
 }
 
+Test(balance, who_waits_in_a_long_queue_came_too)
+{
+	window(1000);
+	balance_allow(&b, N, local, stolen);
+	window(0);
+	cr_assert(balance_is_busy(&b), "nobody takes them, and all others wait for that");
+	window(0);
+	cr_assert_not(balance_is_busy(&b), "until nobody waits");
+	balance_allow(&b, N, local, stolen);
+	window(0);
+	cr_assert_not(balance_is_busy(&b), "few that wait do not make it busy");
+}
+
 Test(balance, what_counts_as_long)
 {
 	cr_assert_not(balance_is_long(0, true, true));
