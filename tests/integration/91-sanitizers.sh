@@ -20,6 +20,7 @@ passes() {
 
 for which in asan tsan; do
 	passes "$which: servers" tests/sanitize/servers $which 100 "epoll poll accept"
+	passes "$which: hand-over" tests/sanitize/hand-over $which 100
 	passes "$which: behaviour" tests/sanitize/behaviour $which accept_threads accept_cancel signal_storm threads_storm \
 		epoll_nested close_all connect_again connect_storm
 done

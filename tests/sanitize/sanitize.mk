@@ -17,6 +17,7 @@ tsan-unit:
 asan tsan: %: %-library %-unit softnic tools behaviour
 	@BUILD=$(abspath $(BUILD)) tests/sanitize/unit $*
 	@BUILD=$(abspath $(BUILD)) tests/sanitize/servers $*
+	@BUILD=$(abspath $(BUILD)) tests/sanitize/hand-over $*
 	@BUILD=$(abspath $(BUILD)) tests/sanitize/behaviour $*
 
 .PHONY: sanitized-unit
