@@ -59,7 +59,7 @@ hand_over() {
 		without() { exchange 8081 "$REMOTE" $exchanges; }
 		with() { exchange 8082 "$HANDED" $exchanges; }
 		paired "$PAIRS" without with
-		printf '%-24s %9d ns %9d ns %8.3f  %s\n' $exchanges "$(column '$1')" "$(column '$2')" \
+		printf '%-24s %9.0f ns %9.0f ns %8.3f  %s\n' $exchanges "$(column '$1')" "$(column '$2')" \
 			"$(column '$2 / $1')" "$(spread '$2 / $1')"
 	done
 	stop_pid "$REMOTE"
