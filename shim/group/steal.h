@@ -44,7 +44,7 @@ static inline void steal_count_stolen(struct group *group, unsigned slot)
 	stat_count(STAT_BALANCE_STOLEN);
 }
 
-/* While connections are steered elsewhere: counts one that was, to that slot. */
+/* While connections are steered elsewhere: counts those that were, to that slot, by a sample. */
 void steal_count_shifted(const struct group *group, unsigned slot, int accepted);
 static inline bool steal_is_shifting(const struct group *group)
 {
