@@ -4,20 +4,26 @@
 #define BUSY (400 * BALANCE_WINDOW_MS / 1000)
 /* More than come while a worker that is not busy wakes up. */
 #define LONG 4
+/* Who has waited for so long is not about to be taken by one that wakes up. */
+#define LASTING_MS 5
+/* Less is not to be told apart, by notes a millisecond apart. */
+#define OLDER_MS 2
 
-void balance_follow(struct balance *balance, uint64_t now_ms, uint32_t local, uint32_t stolen)
+void balance_follow(struct balance *balance, uint64_t now_ms, uint32_t came, uint32_t local,
+		    uint32_t stolen)
 {
 	uint64_t passed = now_ms - balance->window_ms;
 
 	if (passed < BALANCE_WINDOW_MS)
 		return;
-	uint64_t taken = local - balance->local + (stolen - balance->stolen);
 	/* Nothing is known before the first window. */
-	uint32_t rate = balance->window_ms ? (uint32_t)(taken * BALANCE_WINDOW_MS / passed) : 0;
+	int32_t more = balance->window_ms ? (int32_t)(came - balance->came) : 0;
+	uint32_t rate = more > 0 ? (uint32_t)((uint64_t)more * BALANCE_WINDOW_MS / passed) : 0;
 	/* Who waits in a long queue came, too, though its worker is stuck and nobody else comes. */
 	if (rate < BUSY && balance->found && balance_is_busy(balance))
 		rate = BUSY;
 	balance->rate = rate;
+	balance->came = came;
 	if (balance->lacked)
 		balance->level++;
 	else if (!balance->found && balance->level)
@@ -33,21 +39,14 @@ bool balance_is_busy(const struct balance *balance)
 	return balance->rate >= BUSY;
 }
 
-bool balance_is_long(int length, bool is_lasting, bool is_still)
+bool balance_is_long(uint32_t length, uint32_t age_ms, bool is_still)
 {
-	/* A single one, seen twice, may be another each time. */
-	return length >= LONG || (length > 1 && is_lasting) || (length > 0 && is_still);
+	return length >= LONG || (length > !is_still && age_ms >= LASTING_MS);
 }
 
-unsigned balance_older(struct balance_queue own, struct balance_queue other)
+uint32_t balance_older_ms(uint32_t own_ms)
 {
-	/* Its length, if who comes last waited as long there as in our own. */
-	uint64_t even =
-		(uint64_t)own.length * (other.rate ? other.rate : 1) / (own.rate ? own.rate : 1);
-
-	if (other.length < even + even / 4 + LONG)
-		return 0;
-	return (unsigned)((other.length - even + 1) / 2);
+	return own_ms + own_ms / 16 + OLDER_MS;
 }
 
 unsigned balance_allow(struct balance *balance, unsigned n, uint32_t local, uint32_t stolen)

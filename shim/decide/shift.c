@@ -2,7 +2,7 @@
 
 /* Below 400 connections a second all of them stay at home. */
 #define BUSY 40
-/* Others took one in so many of a queue: more than chance makes uneven, see balance_older(). */
+/* Others took one in so many of a queue: more than chance makes uneven, see balance_older_ms(). */
 #define OVERLOADED 8
 /* More windows that ask for a step than that do not, until it is made. */
 #define LASTING 3
@@ -172,10 +172,6 @@ bool shift_follow(struct shift *shift, const struct shift_input *input)
 		sum += window.came[s];
 		slot->local = input->local[s];
 		slot->lost = input->lost[s];
-		/* Of a hundred in a window chance makes ten more or less. */
-		uint32_t rate = slot->rate;
-		slot->rate = rate ? (uint32_t)((UINT64_C(3) * rate + window.came[s]) / 4)
-				  : window.came[s];
 	}
 	window.is_busy = sum >= BUSY;
 	for (unsigned s = 0; s < input->slot_count; s++) {

@@ -17,7 +17,6 @@ struct shift_slot {
 	/* A byte an eighth: how many slots further it is steered, counted around; 0: not. */
 	_Atomic uint64_t parts;
 	_Atomic uint32_t local, lost; /* counts when the window began */
-	_Atomic uint32_t rate;        /* taken from the queue in a window of late */
 	_Atomic int32_t
 		streak; /* windows that asked for a step, less others: there > 0, back < 0 */
 	_Atomic uint32_t quiet; /* windows in which nothing was stolen */

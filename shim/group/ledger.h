@@ -8,6 +8,7 @@
  * The memory is written by every process of the application, of which none can be trusted to be
  * whole: readers check every number they take from it. */
 #pragma once
+#include "shim/decide/queue_age.h"
 #include "shim/decide/shift.h"
 #include "shim/decide/slots.h"
 #include "shim/decide/steer_program.h"
@@ -16,7 +17,7 @@
 
 /* Tests build a library of another version. */
 #ifndef LEDGER_ABI
-#define LEDGER_ABI 6
+#define LEDGER_ABI 7
 #endif
 #define LEDGER_WATCHES_MAX 512
 
@@ -83,6 +84,7 @@ struct ledger {
 	struct ledger_local local[SLOTS_MAX];
 	_Atomic uint32_t lost[SLOTS_MAX]; /* taken from a slot's queue by others, counted around */
 	struct shift shift;
+	struct queue_age age[SLOTS_MAX]; /* of each slot's queue */
 };
 
 /* Makes one in a new memfd. Returns the descriptor (ours to place) or -errno. */

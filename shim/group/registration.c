@@ -28,7 +28,6 @@ struct registration *registration_new(int fd, int listener, const struct epoll_e
 		reg->epoch = self_epoch();
 		reg->settled_events = 0;
 		reg->unanswered = 0;
-		reg->seen = (struct slot_set){0};
 		reg->balance = (struct balance){0};
 		registration_update(reg, event);
 		reg->in_use = 1;

@@ -32,10 +32,7 @@ struct registration {
 	_Atomic unsigned unanswered;
 	_Atomic uint64_t unanswered_ms;
 
-	/* steal.h: the others' slots with connections when it was looked, and how it goes. */
-	struct slot_set seen;
-	uint64_t seen_ms;
-	struct balance balance;
+	struct balance balance; /* steal.h */
 };
 
 extern struct registration registration_places[REGISTRATIONS_MAX];

@@ -3,35 +3,36 @@
 #include "shim/group/mailbox.h"
 #include "shim/group/ready.h"
 #include "shim/group/watch_state.h"
+#include "shim/kernel/clock.h"
 #include "shim/kernel/log.h"
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-/* How often each looks while the group is busy. */
-#define LOOK_MS 4
-/* And how often one without work looks whether it is. */
-#define NOTICE_MS 50
-/* A queue that had connections for so long is not one that is about to be emptied. */
-#define LASTING_MS 5
+/* How often one without work looks while the group is busy; and for a while after it found some. */
+#define LOOK_MS       4
+#define LOOK_AGAIN_MS 1
+/* And how often it looks whether the group is busy. */
+#define NOTICE_MS 10
 /* Its worker did not come around for so long: then what waits is not taken from anybody. Workers
  * say so every few milliseconds, see watch.c. */
-#define STILL_MS 100
-
-/* Connections in a slot's queue (of a listening socket: tcp_get_info). */
+#define STILL_MS 20
 /* To know whether a connection was steered elsewhere takes a system call: one in so many is asked,
  * and stands for all of them. */
 #define SHIFTED_EACH 8
 
-static int queue_length(const struct group *group, unsigned slot)
+/* Connections in a slot's queue (of a listening socket: tcp_get_info). */
+static uint32_t queue_length(const struct group *group, unsigned slot)
 {
 	struct tcp_info info = {0};
 	socklen_t length = sizeof(info);
 
-	if (ledger_hands_over(group->ledger))
-		return mailbox_length(group, slot);
-	return socket_get(group->member[slot], IPPROTO_TCP, TCP_INFO, &info, &length) < 0
-		       ? 1
-		       : (int)info.tcpi_unacked;
+	if (ledger_hands_over(group->ledger)) {
+		int letters = mailbox_length(group, slot);
+		return letters > 0 ? (uint32_t)letters : 0;
+	}
+	if (socket_get(group->member[slot], IPPROTO_TCP, TCP_INFO, &info, &length) < 0)
+		return 0;
+	return info.tcpi_unacked;
 }
 
 static uint32_t load(const _Atomic uint32_t *count)
@@ -57,56 +58,81 @@ static uint32_t stolen_of(const struct group *group)
 	return sum;
 }
 
-/* Of the slots that a worker is not at home at, those with connections. */
-static struct slot_set waiting_elsewhere(const struct registration *reg, const struct group *group)
-{
-	struct slot_set waiting = group_waiting(group);
+/* A slot's queue at this moment. */
+struct queue {
+	struct queue_age *age;
+	uint32_t now_ms, taken;
+};
 
-	for (unsigned s = 0; s < group->slot_count; s++)
-		if (slot_in(&reg->added, s))
-			slot_remove(&waiting, s);
-	return waiting;
+/* Notes how many came, unless somebody has just done so. */
+static struct queue look_at(const struct group *group, unsigned slot, uint32_t now_ms)
+{
+	struct ledger *ledger = group->ledger;
+	struct queue queue = {.age = &ledger->age[slot],
+			      .now_ms = now_ms,
+			      .taken =
+				      load(&ledger->local[slot].taken) + load(&ledger->lost[slot])};
+
+	if (queue_age_is_due(queue.age, now_ms, queue.taken))
+		queue_age_note(queue.age, now_ms, queue.taken + queue_length(group, slot));
+	return queue;
+}
+
+static uint32_t length_of(struct queue queue)
+{
+	return queue_age_length(queue.age, queue.taken);
+}
+
+static uint32_t age_of(struct queue queue)
+{
+	return queue_age_of(queue.age, queue.now_ms, queue.taken);
+}
+
+static uint32_t came_to(const struct group *group, uint32_t now_ms)
+{
+	uint32_t sum = 0;
+
+	for (unsigned s = 0; s < group->slot_count; s++) {
+		struct queue queue = look_at(group, s, now_ms);
+		sum += queue.taken + length_of(queue);
+	}
+	return sum;
 }
 
 /* The longest queue of others that is for us, too; -1: none. */
-static int find_queue(struct registration *reg, const struct group *group, uint64_t now_ms,
-		      int *length)
+static int find_queue(const struct registration *reg, const struct group *group, uint64_t now_ms,
+		      uint32_t *length)
 {
-	struct slot_set waiting = waiting_elsewhere(reg, group);
-	bool is_later = now_ms - reg->seen_ms >= LASTING_MS;
 	int best = -1;
 
 	*length = 0;
 	for (unsigned s = 0; s < group->slot_count; s++) {
-		if (!slot_in(&waiting, s))
+		if (slot_in(&reg->added, s))
 			continue;
-		int now = queue_length(group, s);
-		bool lasts = is_later && slot_in(&reg->seen, s);
-		bool is_still = lasts && !ledger_moves(group->ledger, s, now_ms, STILL_MS);
-		if (now > *length && balance_is_long(now, lasts, is_still)) {
-			*length = now;
-			best = (int)s;
-		}
+		struct queue queue = look_at(group, s, (uint32_t)now_ms);
+		uint32_t now = length_of(queue);
+		if (now <= *length)
+			continue;
+		bool is_still = !ledger_moves(group->ledger, s, now_ms, STILL_MS);
+		if (!balance_is_long(now, age_of(queue), is_still))
+			continue;
+		*length = now;
+		best = (int)s;
 	}
-	for (int w = 0; w < SLOTS_WORDS; w++)
-		reg->seen.word[w] =
-			is_later ? waiting.word[w] : reg->seen.word[w] & waiting.word[w];
-	if (is_later)
-		reg->seen_ms = now_ms;
 	return best;
 }
 
+/* How many of count this worker may take now. */
 static unsigned most_of(struct registration *reg, const struct group *group, unsigned slot,
-			int length, uint64_t now_ms)
+			uint32_t count, uint64_t now_ms)
 {
 	const struct ledger *ledger = group->ledger;
 	unsigned allowed = ledger_moves(ledger, slot, now_ms, STILL_MS)
 				   ? balance_allow(&reg->balance, steal_ratio(), local_of(group),
 						   stolen_of(group))
 				   : BALANCE_BATCH;
-	unsigned half = (unsigned)length / 2 + 1;
 
-	return allowed < half ? allowed : half;
+	return allowed < count ? allowed : count;
 }
 
 /* Whether connections of that listener are to be offered to this thread. */
@@ -165,7 +191,8 @@ static void follow(struct watch *watch, uint64_t now_ms)
 		struct group *group = reg->present ? listener_group(reg->listener) : NULL;
 		if (!group || !takes_part(reg, group))
 			continue;
-		balance_follow(&reg->balance, now_ms, local_of(group), stolen_of(group));
+		balance_follow(&reg->balance, now_ms, came_to(group, (uint32_t)now_ms),
+			       local_of(group), stolen_of(group));
 		watch->takes_part = true;
 		watch->is_busy |= balance_is_busy(&reg->balance);
 		if (follow_shift(group, now_ms))
@@ -173,64 +200,60 @@ static void follow(struct watch *watch, uint64_t now_ms)
 	}
 }
 
-int steal_slice(struct watch *watch, uint64_t now_ms, int slice_ms)
+int steal_slice(struct watch *watch, int slice_ms)
 {
 	if (__builtin_expect(!steal_ratio(), 1))
 		return slice_ms;
+	uint64_t now_ms = clock_exact_ms();
 	follow(watch, now_ms);
 	if (!watch->takes_part)
 		return slice_ms;
 	if (watch->is_busy && watch->is_hot)
 		return 0;
 	int most_ms = watch->is_busy ? LOOK_MS : NOTICE_MS;
+	if (now_ms - watch->found_ms < BALANCE_WINDOW_MS)
+		most_ms = LOOK_AGAIN_MS;
 	return slice_ms < most_ms ? slice_ms : most_ms;
 }
 
 static bool steal_from(struct registration *reg, const struct group *group, uint64_t now_ms)
 {
-	int length, slot = find_queue(reg, group, now_ms, &length);
-	unsigned most = slot < 0 ? 0 : most_of(reg, group, (unsigned)slot, length, now_ms);
+	uint32_t length;
+	int slot = find_queue(reg, group, now_ms, &length);
+	unsigned most = slot < 0 ? 0 : most_of(reg, group, (unsigned)slot, length / 2 + 1, now_ms);
 
 	return most && ready_add((struct ready_member){.group = (uint16_t)group_number(group),
 						       .slot = (uint16_t)slot,
 						       .most = (uint8_t)most});
 }
 
-static struct balance_queue queue_of(const struct group *group, unsigned slot)
-{
-	int length = queue_length(group, slot);
-
-	return (struct balance_queue){.length = length > 0 ? (uint32_t)length : 0,
-				      .rate = load(&group->ledger->shift.slot[slot].rate)};
-}
-
 /* What comes from another's queue before that of our own, until so many were taken. */
 static bool take_older(struct registration *reg, const struct group *group, uint64_t now_ms)
 {
-	struct slot_set waiting = waiting_elsewhere(reg, group), first = {0};
-	struct balance_queue own = {0};
-	unsigned best = 0, most = 0;
+	struct slot_set first = {0};
+	unsigned best = 0;
+	uint32_t own_ms = 0, oldest_ms = 0, count = 0;
 
-	if (slots_empty(&waiting))
-		return false;
 	for (unsigned s = 0; s < group->slot_count; s++) {
 		if (!slot_in(&reg->added, s))
 			continue;
-		struct balance_queue queue = queue_of(group, s);
-		own.length += queue.length;
-		own.rate += queue.rate;
+		uint32_t age_ms = age_of(look_at(group, s, (uint32_t)now_ms));
+		if (age_ms > own_ms)
+			own_ms = age_ms;
 	}
+	uint32_t older_ms = balance_older_ms(own_ms);
 	for (unsigned s = 0; s < group->slot_count; s++) {
-		if (!slot_in(&waiting, s))
+		if (slot_in(&reg->added, s))
 			continue;
-		unsigned older = balance_older(own, queue_of(group, s));
-		if (older <= most)
+		struct queue queue = look_at(group, s, (uint32_t)now_ms);
+		uint32_t age_ms = age_of(queue);
+		if (age_ms < older_ms || age_ms <= oldest_ms)
 			continue;
-		most = older;
+		oldest_ms = age_ms;
 		best = s;
+		count = queue_age_older(queue.age, queue.now_ms, queue.taken, older_ms);
 	}
-	if (most)
-		most = most_of(reg, group, best, 2 * (int)most - 1, now_ms);
+	unsigned most = count ? most_of(reg, group, best, count, now_ms) : 0;
 	if (!most || !ready_add((struct ready_member){.group = (uint16_t)group_number(group),
 						      .slot = (uint16_t)best,
 						      .edge = true,
@@ -240,11 +263,15 @@ static bool take_older(struct registration *reg, const struct group *group, uint
 	return ready_prefer((uint16_t)group_number(group), &first);
 }
 
-int steal_look(struct watch *watch, uint64_t now_ms, struct epoll_event *events, int max)
+int steal_look(struct watch *watch, struct epoll_event *events, int max)
 {
 	int count = 0;
 
-	if (__builtin_expect(!steal_ratio(), 1) || !watch->is_busy)
+	if (__builtin_expect(!steal_ratio(), 1))
+		return 0;
+	uint64_t now_ms = clock_exact_ms();
+	follow(watch, now_ms);
+	if (!watch->is_busy)
 		return 0;
 	for (struct registration *reg = watch->first; reg && count < max; reg = reg->next) {
 		struct group *group = reg->present ? listener_group(reg->listener) : NULL;
@@ -254,6 +281,8 @@ int steal_look(struct watch *watch, uint64_t now_ms, struct epoll_event *events,
 				(struct epoll_event){.events = EPOLLIN, .data.u64 = reg->data};
 	}
 	watch->is_hot = count;
+	if (count)
+		watch->found_ms = now_ms;
 	return count;
 }
 
@@ -265,9 +294,12 @@ static bool is_among(const struct epoll_event *events, int count, uint64_t data)
 	return false;
 }
 
-int steal_even(struct watch *watch, uint64_t now_ms, struct epoll_event *events, int count, int max)
+int steal_even(struct watch *watch, struct epoll_event *events, int count, int max)
 {
-	if (__builtin_expect(!watch->is_busy, 1) || now_ms - watch->evened_ms < LOOK_MS)
+	if (__builtin_expect(!watch->is_busy, 1))
+		return count;
+	uint64_t now_ms = clock_exact_ms();
+	if (now_ms == watch->evened_ms)
 		return count;
 	watch->evened_ms = now_ms;
 	for (struct registration *reg = watch->first; reg; reg = reg->next) {

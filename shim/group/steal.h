@@ -21,14 +21,13 @@ static inline unsigned steal_ratio(void)
 }
 
 /* Before each wait: how long the thread may sleep, that could for slice_ms. */
-int steal_slice(struct watch *watch, uint64_t now_ms, int slice_ms);
+int steal_slice(struct watch *watch, int slice_ms);
 /* Nothing came in that time. Writes events of listeners of which something may be taken, and
  * returns how many. */
-int steal_look(struct watch *watch, uint64_t now_ms, struct epoll_event *events, int max);
+int steal_look(struct watch *watch, struct epoll_event *events, int max);
 /* count events came. Those of listeners of which something comes first from another's queue are
  * added where they are not among them; returns how many there are then. */
-int steal_even(struct watch *watch, uint64_t now_ms, struct epoll_event *events, int count,
-	       int max);
+int steal_even(struct watch *watch, struct epoll_event *events, int count, int max);
 
 /* A connection was taken from a slot by a worker at home there. */
 static inline void steal_count_local(struct group *group, unsigned slot)

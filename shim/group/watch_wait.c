@@ -220,9 +220,9 @@ static int wait_in_rounds(struct watch *watch, const struct watch_call *call, st
 			rounds->left = left_of(call, now - rounds->start);
 		if (watch->private && atomic_exchange(&watch->lost, 0))
 			return 0;
-		int slice = rounds->whole ? (int)rounds->left
-					  : steal_slice(watch, now,
-							watch_slice(watch, now, rounds->left));
+		int slice = rounds->whole
+				    ? (int)rounds->left
+				    : steal_slice(watch, watch_slice(watch, now, rounds->left));
 		int count = call->wait(call, draining ? 0 : slice, rounds->mask);
 		if (rounds->sliced && !call->mask && is_refused(count)) {
 			watch_masks_are_refused = rounds->whole = true;
@@ -236,9 +236,9 @@ static int wait_in_rounds(struct watch *watch, const struct watch_call *call, st
 		if (draining)
 			count = drain(watch, call->events, count, call->max_events);
 		if (count)
-			return steal_even(watch, now, call->events, count, call->max_events);
+			return steal_even(watch, call->events, count, call->max_events);
 		now = clock_ms();
-		count = steal_look(watch, now, call->events, call->max_events);
+		count = steal_look(watch, call->events, call->max_events);
 		if (count || !goes_on(call, rounds, now))
 			return count;
 	}

@@ -35,12 +35,13 @@ uneven_shape() {
 	esac
 }
 
-# uneven_load shim|plain SECONDS: "REQUESTS-A-SECOND P99-US", a connection a request.
+# uneven_load shim|plain SECONDS [PERCENTILE]: "REQUESTS-A-SECOND US", a connection a request; in that time
+# so many percent were answered, 99 without.
 uneven_load() {
 	local out=$WORLD_DIR/wrk.$1 port=8080 master=$UNEVEN_SHIM worker
 	[ "$1" = shim ] || port=8083 master=$UNEVEN_PLAIN
-	in_client wrk -t1 -c64 -d"$2" --latency -H "Connection: close" -H "Accept-Encoding: gzip" \
-		"http://$DUT4:$port/" >"$out" &
+	PERCENTILE=${3:-99} in_client wrk -t1 -c64 -d"$2" -s "$BENCH_ROOT/tests/lib/percentile.lua" \
+		-H "Connection: close" -H "Accept-Encoding: gzip" "http://$DUT4:$port/" >"$out" &
 	if [ "$UNEVEN_STUCK" ]; then
 		worker=$(pgrep -P "$master" | head -1)
 		sleep 0.5
@@ -49,8 +50,7 @@ uneven_load() {
 		kill -CONT "$worker"
 	fi
 	wait $!
-	awk '/99%/ { v = $2; p = v + 0; if (v ~ /ms$/) p *= 1000; else if (v !~ /us$/) p *= 1000000 }
-		/Requests\/sec/ { r = $2 } END { print r, p }' "$out"
+	awk '$1 == "answered" { print $2, $3 }' "$out"
 }
 
 # paired PAIRS PLAIN SHIM: runs both commands, each goes first every other time; a line a pair of what

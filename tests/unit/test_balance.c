@@ -5,20 +5,21 @@
 
 static struct balance b;
 static uint64_t now;
-static uint32_t local, stolen;
+static uint32_t came, local, stolen;
 
-/* The next window: so many local ones came in the last. */
-static void window(uint32_t taken)
+/* The next window: so many local ones came in the last, and were taken. */
+static void window(uint32_t count)
 {
 	now += BALANCE_WINDOW_MS;
-	local += taken;
-	balance_follow(&b, now, local, stolen);
+	came += count;
+	local += count;
+	balance_follow(&b, now, came, local, stolen);
 }
 
 static void start(void)
 {
 	now = 1000;
-	balance_follow(&b, now, local, stolen);
+	balance_follow(&b, now, came, local, stolen);
 }
 
 TestSuite(balance, .init = start);
@@ -42,18 +43,32 @@ Test(balance, nothing_is_known_at_first)
 
 Test(balance, few_connections_are_not_looked_after)
 {
-	window(7);
+	window(3);
 	cr_assert_not(balance_is_busy(&b));
 	window(1000);
 	cr_assert(balance_is_busy(&b));
-	window(7);
+	window(3);
+	cr_assert_not(balance_is_busy(&b));
+}
+
+Test(balance, who_was_not_taken_yet_came_too)
+{
+	now += BALANCE_WINDOW_MS;
+	balance_follow(&b, now, came + 64, local, stolen);
+	cr_assert(balance_is_busy(&b));
+}
+
+Test(balance, counts_of_two_moments_may_be_less_than_before)
+{
+	now += BALANCE_WINDOW_MS;
+	balance_follow(&b, now, came - 2, local, stolen);
 	cr_assert_not(balance_is_busy(&b));
 }
 
 Test(balance, a_long_pause_is_not_a_busy_window)
 {
 	now += 100 * BALANCE_WINDOW_MS;
-	window(500);
+	window(300);
 	cr_assert_not(balance_is_busy(&b));
 }
 
@@ -72,42 +87,21 @@ Test(balance, who_waits_in_a_long_queue_came_too)
 
 Test(balance, what_counts_as_long)
 {
-	cr_assert_not(balance_is_long(0, true, true));
-	cr_assert_not(balance_is_long(2, false, false), "its worker is about to wake up");
-	cr_assert_not(balance_is_long(1, true, false), "it may be another each time");
-	cr_assert(balance_is_long(2, true, false));
-	cr_assert(balance_is_long(1, true, true));
-	cr_assert(balance_is_long(100, false, false));
-}
-
-static unsigned older(uint32_t own, uint32_t own_rate, uint32_t other, uint32_t other_rate)
-{
-	return balance_older((struct balance_queue){own, own_rate},
-			     (struct balance_queue){other, other_rate});
+	cr_assert_not(balance_is_long(0, 100, true));
+	cr_assert_not(balance_is_long(2, 1, false), "its worker is about to wake up");
+	cr_assert_not(balance_is_long(1, 100, false), "its worker moves, and will take it");
+	cr_assert(balance_is_long(2, 10, false));
+	cr_assert(balance_is_long(1, 10, true));
+	cr_assert_not(balance_is_long(1, 1, true), "its worker slept, and is waking up");
+	cr_assert(balance_is_long(100, 0, false));
 }
 
 Test(balance, who_waits_longest_comes_first)
 {
-	cr_assert_eq(older(20, 100, 20, 100), 0);
-	cr_assert_eq(older(20, 100, 24, 100), 0, "a quarter more is chance");
-	cr_assert_eq(older(2, 100, 5, 100), 0, "and so are a few");
-	cr_assert_eq(older(20, 100, 40, 100), 10, "both have as many then");
-	cr_assert_eq(older(40, 100, 20, 100), 0);
-	cr_assert_gt(older(0, 0, 10, 100), 0);
-}
-
-Test(balance, a_queue_that_is_emptied_faster_may_be_longer)
-{
-	cr_assert_eq(older(8, 20, 56, 140), 0);
-	cr_assert_gt(older(4, 20, 60, 140), 0);
-	cr_assert_gt(older(32, 140, 32, 20), 0);
-}
-
-Test(balance, lengths_and_rates_of_any_size)
-{
-	cr_assert_eq(older(UINT32_MAX, 0, UINT32_MAX, 0), 0);
-	cr_assert_eq(older(UINT32_MAX, 1, UINT32_MAX, UINT32_MAX), 0);
-	cr_assert_gt(older(0, UINT32_MAX, UINT32_MAX, UINT32_MAX), 0);
+	cr_assert_gt(balance_older_ms(0), 1, "a millisecond is not to be told");
+	cr_assert_lt(balance_older_ms(0), 5);
+	cr_assert_lt(balance_older_ms(32), 38);
+	cr_assert_gt(balance_older_ms(1000), 1050, "of a long time more is chance");
 }
 
 Test(balance, one_for_n)

@@ -207,16 +207,6 @@ Test(shift, a_long_window_is_not_a_busy_one)
 	cr_assert_eq(windows(60, hot), 0);
 }
 
-Test(shift, a_window_does_not_make_the_rate)
-{
-	windows(10, even);
-	cr_assert_eq(shift.slot[0].rate, 80);
-	window(few);
-	cr_assert_eq(shift.slot[0].rate, (3 * 80 + 16) / 4);
-	windows(20, few);
-	cr_assert_leq(shift.slot[0].rate, 20);
-}
-
 /* It is in memory that others write. */
 Test(shift, any_memory)
 {
