@@ -41,7 +41,9 @@ bool balance_is_busy(const struct balance *balance)
 
 bool balance_is_long(uint32_t length, uint32_t age_ms, bool is_still)
 {
-	return length >= LONG || (length > !is_still && age_ms >= LASTING_MS);
+	uint32_t few = is_still ? 0 : 1;
+
+	return length >= LONG || (length > few && age_ms >= LASTING_MS);
 }
 
 uint32_t balance_older_ms(uint32_t own_ms)
