@@ -51,12 +51,13 @@ uint32_t balance_older_ms(uint32_t own_ms)
 	return own_ms + own_ms / 16 + OLDER_MS;
 }
 
-unsigned balance_allow(struct balance *balance, unsigned n, uint32_t local, uint32_t stolen)
+unsigned balance_allow(struct balance *balance, unsigned n, bool is_still, uint32_t local,
+		       uint32_t stolen)
 {
 	unsigned bound = balance->level < 32 ? n >> balance->level : 0;
 
 	balance->found = true;
-	if (!bound)
+	if (!bound || is_still)
 		return BALANCE_BATCH;
 	uint32_t allowed = (local - balance->local) / bound, used = stolen - balance->stolen;
 	if (used >= allowed) {

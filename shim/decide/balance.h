@@ -40,5 +40,7 @@ bool balance_is_long(uint32_t length, uint32_t age_ms, bool is_still);
 /* A worker that has connections of its own, whose head has waited for own_ms: those of another's
  * queue come first that have waited for longer than this. */
 uint32_t balance_older_ms(uint32_t own_ms);
-/* Such a queue was found: how many this worker may take now, N being the policy's. */
-unsigned balance_allow(struct balance *balance, unsigned n, uint32_t local, uint32_t stolen);
+/* Such a queue was found: how many this worker may take now, N being the policy's. Of one whose
+ * worker is still nothing is taken from anybody: then there is no bound. */
+unsigned balance_allow(struct balance *balance, unsigned n, bool is_still, uint32_t local,
+		       uint32_t stolen);

@@ -11,8 +11,11 @@
 /* How often one without work looks while the group is busy; and for a while after it found some. */
 #define LOOK_MS       4
 #define LOOK_AGAIN_MS 1
-/* And how often it looks whether the group is busy. */
-#define NOTICE_MS 10
+/* And how often it looks whether the group is busy: while connections come now and then, and where
+ * none has come for long. */
+#define NOTICE_MS       10
+#define NOTICE_QUIET_MS 50
+#define QUIET_MS        10000
 /* Its worker did not come around for so long: then what waits is not taken from anybody. Workers
  * say so every few milliseconds, see watch.c. */
 #define STILL_MS 20
@@ -126,11 +129,9 @@ static int find_queue(const struct registration *reg, const struct group *group,
 static unsigned most_of(struct registration *reg, const struct group *group, unsigned slot,
 			uint32_t count, uint64_t now_ms)
 {
-	const struct ledger *ledger = group->ledger;
-	unsigned allowed = ledger_moves(ledger, slot, now_ms, STILL_MS)
-				   ? balance_allow(&reg->balance, steal_ratio(), local_of(group),
-						   stolen_of(group))
-				   : BALANCE_BATCH;
+	bool is_still = !ledger_moves(group->ledger, slot, now_ms, STILL_MS);
+	unsigned allowed = balance_allow(&reg->balance, steal_ratio(), is_still, local_of(group),
+					 stolen_of(group));
 
 	return allowed < count ? allowed : count;
 }
@@ -195,9 +196,20 @@ static void follow(struct watch *watch, uint64_t now_ms)
 			       local_of(group), stolen_of(group));
 		watch->takes_part = true;
 		watch->is_busy |= balance_is_busy(&reg->balance);
+		if (reg->balance.rate)
+			watch->came_ms = now_ms;
 		if (follow_shift(group, now_ms))
 			watch->next_ms = 0; /* to tell the kernel */
 	}
+}
+
+static int look_again_ms(const struct watch *watch, uint64_t now_ms)
+{
+	if (now_ms - watch->found_ms < BALANCE_WINDOW_MS)
+		return LOOK_AGAIN_MS;
+	if (watch->is_busy)
+		return LOOK_MS;
+	return now_ms - watch->came_ms < QUIET_MS ? NOTICE_MS : NOTICE_QUIET_MS;
 }
 
 int steal_slice(struct watch *watch, int slice_ms)
@@ -210,9 +222,7 @@ int steal_slice(struct watch *watch, int slice_ms)
 		return slice_ms;
 	if (watch->is_busy && watch->is_hot)
 		return 0;
-	int most_ms = watch->is_busy ? LOOK_MS : NOTICE_MS;
-	if (now_ms - watch->found_ms < BALANCE_WINDOW_MS)
-		most_ms = LOOK_AGAIN_MS;
+	int most_ms = look_again_ms(watch, now_ms);
 	return slice_ms < most_ms ? slice_ms : most_ms;
 }
 

@@ -4,8 +4,8 @@
  *
  * They surface as those it drains do: as an event of the listener, and accept() goes to that
  * member. Costs an increment a connection, on a line of its own; and while the group is busy, who
- * has no work wakes up every few milliseconds, who has some asks as often for the lengths of
- * queues. */
+ * has no work wakes up every few milliseconds, who has some asks every millisecond how many wait in
+ * its own queue, and reads what the others noted of theirs. */
 #pragma once
 #include "shim/group/group.h"
 #include "shim/process/runtime.h"

@@ -28,7 +28,7 @@ static int watch_new(int epfd, bool private)
 		watch->next_ms = 0;
 		watch->news_epoch = 0;
 		watch->news_rest = 0;
-		watch->followed_ms = watch->evened_ms = watch->found_ms = 0;
+		watch->followed_ms = watch->evened_ms = watch->found_ms = watch->came_ms = 0;
 		watch->takes_part = watch->is_busy = watch->is_hot = false;
 		watch->in_use = 1;
 		watch_exists = 1;

@@ -22,8 +22,8 @@ struct watch {
 	_Atomic uint32_t takeovers;   /* how often another thread waited on it than before */
 	uint32_t news_epoch;          /* process whose news of the machine it waits for, too */
 	_Atomic uint32_t news_rest;   /* looks to come until it waits for more of them */
-	uint64_t followed_ms, evened_ms, found_ms; /* steal.h */
-	bool takes_part, is_busy, is_hot;          /* steal.h */
+	uint64_t followed_ms, evened_ms, found_ms, came_ms; /* steal.h */
+	bool takes_part, is_busy, is_hot;                   /* steal.h */
 } __attribute__((aligned(64)));
 
 extern struct watch watch_places[WATCHES_MAX];

@@ -125,6 +125,20 @@ diag "in the second of a stuck worker ${during[5]} of its connections were stole
 is "${during[0]}" 0 "steal = off: none is stolen from a stuck worker"
 between "${during[5]}" 20 1000000000 "steal = 5: its sibling steals from a stuck worker"
 
+# What is said to be stolen is away from home, as seen from outside, and nothing else is.
+serve_up 5 --wait epoll
+stopped=$(worker_on 1)
+kill -STOP "$stopped"
+counts=$(conns_hold --to "$DUT4:$PORT" --from "$CLIENT4" --count 400 --concurrency 400 --numbered)
+is "$(jq '[.ok, .failed]' -c <<<"$counts")" "[400,0]" "beside a stuck worker: all are served"
+away=$(observe --json --listen $PORT "$SERVE" | jq '.total - .aligned')
+told=$("$BUILD/rssshim" stat --json "$SERVE" | jq '.balance.stolen + .accept.drained')
+is "$away of $(stolen)" "$told of $(stolen)" "as many are away from home as were stolen, or drained"
+between "$(stolen)" 20 400 "most of them stolen"
+kill -CONT "$stopped"
+conns_release
+serve_down
+
 # What is handed over waits in a mailbox, and one whose worker is merely busy is stolen from, too.
 nic_set table="0 0"
 refused="$BUILD/refuse cbpf incoming-cpu --"

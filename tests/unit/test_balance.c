@@ -31,7 +31,7 @@ static uint32_t steal_during(uint32_t taken)
 
 	for (uint32_t i = 0; i < taken; i++) {
 		local++;
-		stolen += balance_allow(&b, N, local, stolen) > 0;
+		stolen += balance_allow(&b, N, false, local, stolen) > 0;
 	}
 	return stolen - before;
 }
@@ -75,14 +75,27 @@ Test(balance, a_long_pause_is_not_a_busy_window)
 Test(balance, who_waits_in_a_long_queue_came_too)
 {
 	window(1000);
-	balance_allow(&b, N, local, stolen);
+	balance_allow(&b, N, false, local, stolen);
 	window(0);
 	cr_assert(balance_is_busy(&b), "nobody takes them, and all others wait for that");
 	window(0);
 	cr_assert_not(balance_is_busy(&b), "until nobody waits");
-	balance_allow(&b, N, local, stolen);
+	balance_allow(&b, N, false, local, stolen);
 	window(0);
 	cr_assert_not(balance_is_busy(&b), "few that wait do not make it busy");
+	window(1000);
+	for (int i = 0; i < 10; i++) {
+		balance_allow(&b, N, true, local, stolen);
+		window(0);
+	}
+	cr_assert(balance_is_busy(&b), "nor is there a bound to what waits for one that is stuck");
+}
+
+Test(balance, what_waits_for_one_that_is_stuck_is_taken_from_nobody)
+{
+	window(0);
+	for (int i = 0; i < 10; i++, stolen += BALANCE_BATCH)
+		cr_assert_eq(balance_allow(&b, N, true, local, stolen), BALANCE_BATCH);
 }
 
 Test(balance, what_counts_as_long)
@@ -108,20 +121,20 @@ Test(balance, one_for_n)
 {
 	window(0);
 	cr_assert_eq(steal_during(100), 25);
-	cr_assert_eq(balance_allow(&b, N, local, stolen), 0);
+	cr_assert_eq(balance_allow(&b, N, false, local, stolen), 0);
 }
 
 Test(balance, never_more_than_a_batch_at_once)
 {
 	window(0);
 	local += 1000;
-	cr_assert_eq(balance_allow(&b, N, local, stolen), BALANCE_BATCH);
+	cr_assert_eq(balance_allow(&b, N, false, local, stolen), BALANCE_BATCH);
 }
 
 Test(balance, what_was_not_stolen_in_one_window_is_no_credit_in_the_next)
 {
 	window(1000);
-	cr_assert_eq(balance_allow(&b, N, local, stolen), 0);
+	cr_assert_eq(balance_allow(&b, N, false, local, stolen), 0);
 }
 
 Test(balance, what_lasts_spreads)
@@ -132,11 +145,11 @@ Test(balance, what_lasts_spreads)
 	cr_assert_eq(steal_during(100), 50, "one for two");
 	window(0);
 	cr_assert_eq(steal_during(100), 100, "one for one");
-	cr_assert_eq(balance_allow(&b, N, local, stolen), 0);
+	cr_assert_eq(balance_allow(&b, N, false, local, stolen), 0);
 	window(0);
-	cr_assert_eq(balance_allow(&b, N, local, stolen), BALANCE_BATCH, "no bound");
+	cr_assert_eq(balance_allow(&b, N, false, local, stolen), BALANCE_BATCH, "no bound");
 	window(0);
-	cr_assert_eq(balance_allow(&b, N, local, stolen), BALANCE_BATCH,
+	cr_assert_eq(balance_allow(&b, N, false, local, stolen), BALANCE_BATCH,
 		     "as long as queues are long");
 }
 
@@ -161,7 +174,7 @@ Test(balance, others_that_steal_use_the_same_credit)
 	window(0);
 	local += 8;
 	stolen += 2;
-	cr_assert_eq(balance_allow(&b, N, local, stolen), 0);
+	cr_assert_eq(balance_allow(&b, N, false, local, stolen), 0);
 }
 
 Test(balance, counts_go_around)
