@@ -198,6 +198,12 @@ static int build(struct group *group, int fd, int backlog, bool listening, const
 	ret = socket_set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (ret)
 		return ret;
+	*why = "SO_ATTACH_REUSEPORT_CBPF";
+	/* Before there are members: a child that is forked meanwhile keeps those that we give up,
+	 * and the application could not listen beside them. */
+	ret = choose_rung(group);
+	if (ret)
+		return ret;
 	*why = "a second socket on the address";
 	ret = make_members(group, fd);
 	if (ret)
@@ -206,11 +212,6 @@ static int build(struct group *group, int fd, int backlog, bool listening, const
 		group->ledger->member_base = 1;
 		group->ledger->common_base = 0;
 	}
-	*why = "SO_ATTACH_REUSEPORT_CBPF";
-	/* What is refused must be known while no connection can wait at a member yet. */
-	ret = choose_rung(group);
-	if (ret)
-		return ret;
 	*why = "listen on a second socket";
 	ret = listen_first(group, backlog);
 	return ret ? ret : listen_members(group, backlog);

@@ -163,6 +163,7 @@ int registration_put_listener(struct registration *reg, int epfd)
 		return ret;
 	reg->events = EPOLLIN;
 	reg->data = mark_make(mark);
+	reg->settled_events = 0; /* it may have been stripped since */
 	reg->present = 1;
 	return 0;
 }

@@ -20,7 +20,7 @@ NOT_IN_HANDLER=" accept_blocking accept_cancel accept_threads connect_storm sign
 
 # Programs about waiting for listeners, and about accept().
 ABOUT_LISTENERS=" accept accept4 accept_blocking accept_cancel accept_errors accept_prefork accept_threads"
-ABOUT_LISTENERS+=" epoll epoll_nested epoll_oneshot forks poll select threads_storm "
+ABOUT_LISTENERS+=" epoll epoll_nested epoll_oneshot forks listen listen_threads poll select threads_storm "
 
 world_up
 {

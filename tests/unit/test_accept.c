@@ -361,6 +361,20 @@ Test(accept, after_poll_of_a_pinned_thread_too)
 	keeps_after_poll();
 }
 
+/* Its members were taken out with the listener before. */
+Test(accept, after_poll_for_one_that_came_back_too)
+{
+	struct pollfd entry = {.fd = fd, .events = POLLIN};
+
+	pin(0);
+	for (int turn = 0; turn < 2; turn++) {
+		cr_assert_eq(stand_in_poll(&entry, 1, 0, NULL, poll_plain), 0);
+		const struct slot_set *home = watch_home_of_thread(listener);
+		cr_assert(home && slot_in(home, 0), "turn %d", turn);
+		watch_forget_listener(listener);
+	}
+}
+
 static _Atomic bool is_over;
 
 static void *keep_connecting(void *unused)

@@ -459,6 +459,19 @@ Test(group, no_second_bind)
 	cr_expect_eq(socket_get_int(listener, SOL_SOCKET, SO_REUSEPORT, -1), 0);
 }
 
+/* Whatever was made before it is known would stay with a child that is forked meanwhile. */
+Test(group, no_way_to_steer_is_known_before_there_are_members)
+{
+	const char *why;
+	int error = 0;
+
+	refuse(SYS_setsockopt, 2, SO_INCOMING_CPU);
+	refuse(SYS_setsockopt, 2, SO_ATTACH_REUSEPORT_CBPF);
+	refuse(SYS_bind, 2, sizeof(struct sockaddr_in));
+	cr_expect_null(build(false, &why, &error));
+	cr_expect_str_eq(why, "SO_ATTACH_REUSEPORT_CBPF");
+}
+
 Test(group, no_way_to_steer)
 {
 	refuse(SYS_setsockopt, 2, SO_INCOMING_CPU);
