@@ -14,6 +14,7 @@
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <threads.h>
 #include <time.h>
 
 #define CALL(result, name, parameters, arguments) extern result(*real_##name) parameters;

@@ -34,3 +34,12 @@ EXPORTED int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 	pinning_restore(cpu);
 	return ret;
 }
+
+EXPORTED int thrd_create(thrd_t *thread, thrd_start_t routine, void *argument)
+{
+	int cpu = pinning_lift();
+	int ret = real_thrd_create(thread, routine, argument);
+
+	pinning_restore(cpu);
+	return ret;
+}

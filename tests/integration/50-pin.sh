@@ -23,8 +23,8 @@ told() { jq -c ".\"$1\"" <<<"$report"; }
 is "$(told first)" "[0]" "the first event loop gets the first CPU with a receive queue"
 is "$(told second)" "[1]" "the second the next"
 is "$(told "first afterwards")" "[0]" "and it stays so whatever the loop starts"
-for name in helper main "first thread" "first fork" "first exec" "second thread" "second fork" \
-	"second exec" "first posix_spawn" "second posix_spawn" "first system" "second system"; do
+for name in helper main "first thread" "first C11 thread" "first fork" "first exec" "second thread" \
+	"second C11 thread" "second fork" "second exec" "first posix_spawn" "second posix_spawn" "first system" "second system"; do
 	is "$(told "$name")" "$all" "$name: all CPUs, as without the shim"
 done
 is "$(told "second by its own choice")" "[0]" "what the application chooses later holds"

@@ -64,6 +64,31 @@ nginx_way() {
 	done
 }
 
+# Workers come and go while connections are handed over, and one of two CPUs has none meanwhile: what
+# waits in its mailbox is for the other.
+reload_way() {
+	local name="nginx reloads" pid counts workers
+	is_chosen "$name" || return
+	nginx_conf workers=2 port=$PORT
+	give_files
+	spawn_dut nginx env PASS_NONBLOCK=1 "${PASS[@]}" 4 $PORT "${SHIM[@]}" "NGINX=3;" \
+		"$(command -v nginx)" -c "$NGINX_CONF" -e "$WORLD_DIR/nginx.error.log"
+	pid=$SPAWNED
+	wait_port dut $PORT
+	wait_ready 2 "$pid"
+	churn_up --request / --timeout 20
+	for workers in 1 2 1 2 1; do
+		sleep 0.6
+		nginx_conf workers=$workers port=$PORT
+		kill -HUP "$pid"
+	done
+	counts=$(churned)
+	is "$(jq .failed <<<"$counts")" 0 "$name: no connection is lost"
+	between "$("$BUILD/rssshim" stat --json "$pid" | jq .migrate.handed_over)" 20 \
+		"$(jq .opened <<<"$counts")" "$name: while connections are handed over"
+	stop_pid "$pid" QUIT
+}
+
 haproxy_way() {
 	local family name="HAProxy, one listener in two threads"
 	is_chosen "$name" || return
@@ -141,8 +166,8 @@ dealer_way() {
 }
 
 churn_up() { # OPTION...: in the background, until churned
-	in_client "$BUILD/conns" --to "$DUT4:$PORT" --from "$CLIENT4" --churn 4 --requests 2 --concurrency 64 \
-		--numbered "$@" >"$WORLD_DIR/churn.json" &
+	in_client "$BUILD/conns" --to "$DUT4:$PORT" --from "$CLIENT4" --churn 4 --concurrency 64 \
+		"$@" >"$WORLD_DIR/churn.json" &
 	CHURN=$!
 }
 churned() {
@@ -168,7 +193,7 @@ killed_way() {
 	local name="a worker is killed" counts victim held
 	is_chosen "$name" || return
 	serve_up 4 --wait epoll
-	churn_up
+	churn_up --requests 2 --numbered
 	sleep 1
 	victim=$(pgrep -P "$SERVE" | head -1)
 	kill -STOP "$victim"
@@ -188,7 +213,7 @@ ended_way() {
 	local name="a thread ends" counts
 	is_chosen "$name" || return
 	serve_up 4 --threads --wait epoll --end-after 300
-	churn_up --timeout 2
+	churn_up --requests 2 --numbered --timeout 2
 	counts=$(churned)
 	is "$(jq '[.refused, .reset, .short, .bad, .local]' -c <<<"$counts")" "[0,0,0,0,0]" \
 		"$name: none is refused, closed or given a wrong answer"
@@ -215,13 +240,14 @@ blocking_way() {
 }
 
 nginx_way
+reload_way
 haproxy_way
 serve_way "threads with epoll" --threads
 serve_way "processes with epoll" --wait epoll
 serve_way "processes that block in accept()" --wait accept
 dealer_way
 COUNT=400
-for wait in edge oneshot poll select; do
+for wait in edge oneshot exclusive nested poll select; do
 	serve_way "threads with $wait" --threads --wait $wait
 done
 killed_way

@@ -3,10 +3,11 @@
     loops.py PORT
 
 Starts a helper that waits for nothing, then two threads one after the other that wait for a listener
-each with its own epoll instance. Each, once it waited, starts a thread, a forked child and another
+each with its own epoll instance. Each, once it waited, starts two threads, a forked child and another
 program in three ways. Then the second chooses its own affinity and waits again. Prints a line of JSON: the CPUs
 of each, as a list.
 """
+import ctypes
 import json
 import os
 import select
@@ -33,6 +34,13 @@ def in_thread(function, *arguments):
     thread = threading.Thread(target=function, args=arguments)
     thread.start()
     thread.join()
+
+
+def in_c11_thread(function, *arguments):
+    routine = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(lambda _: function(*arguments) or 0)
+    thread, libc = ctypes.c_ulong(), ctypes.CDLL(None)
+    libc.thrd_create(ctypes.byref(thread), routine, None)
+    libc.thrd_join(thread, None)
 
 
 def forked():
@@ -74,6 +82,7 @@ def loop(name, listener):
     epoll.poll(0.01)
     look(name)
     in_thread(look, name + " thread")
+    in_c11_thread(look, name + " C11 thread")
     report[name + " fork"] = forked()
     report[name + " exec"] = executed()
     report[name + " posix_spawn"] = spawned()

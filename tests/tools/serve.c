@@ -24,7 +24,7 @@
 #define POLL_MAX    3000
 
 static struct {
-	const char *wait; /* epoll, edge, oneshot, poll, select, accept */
+	const char *wait; /* epoll, edge, oneshot, exclusive, nested, poll, select, accept */
 	bool threads;
 	bool own_sockets; /* a listener a worker, with SO_REUSEPORT */
 	int passed;       /* a listener that was passed, or -1 */
@@ -165,16 +165,26 @@ static void serve_epoll(int from, bool first)
 {
 	int ep = epoll_create1(EPOLL_CLOEXEC);
 	bool edge = !strcmp(opt.wait, "edge"), oneshot = !strcmp(opt.wait, "oneshot");
-	uint32_t how = EPOLLIN | (edge ? EPOLLET : 0) | (oneshot ? EPOLLONESHOT : 0);
+	bool exclusive = !strcmp(opt.wait, "exclusive"), nested = !strcmp(opt.wait, "nested");
+	uint32_t how = EPOLLIN | (edge ? EPOLLET : 0) | (oneshot ? EPOLLONESHOT : 0) |
+		       (exclusive ? (uint32_t)EPOLLEXCLUSIVE : 0);
 	struct epoll_event events[64];
 	bool leaves = first && opt.leave_after;
-	int taken = 0;
+	int taken = 0, outer = nested ? epoll_create1(EPOLL_CLOEXEC) : -1;
 
 	if (!opt.blocks)
 		fcntl(from, F_SETFL, O_NONBLOCK);
 	epoll_add(ep, from, how);
+	if (nested) {
+		epoll_add(outer, ep, EPOLLIN);
+		/* Whose thread it is shows once it is waited on. */
+		epoll_wait(ep, events, 64, 0);
+	}
 	for (;;) {
-		int count = epoll_wait(ep, events, 64, -1);
+		struct epoll_event inside;
+		if (nested && epoll_wait(outer, &inside, 1, -1) != 1)
+			continue;
+		int count = epoll_wait(ep, events, 64, nested ? 0 : -1);
 		for (int i = 0; i < count; i++) {
 			int fd = events[i].data.fd;
 			if (fd != from) {
@@ -358,8 +368,9 @@ static void parse(int argc, char **argv)
 	}
 	if (!opt.port || !opt.workers) {
 		fprintf(stderr,
-			"serve --port N --cpus LIST [--wait epoll|edge|oneshot|poll|select|"
-			"accept] [--threads] [--own] [--passed FD | --received FD] [--ipv6] "
+			"serve --port N --cpus LIST [--wait epoll|edge|oneshot|exclusive|"
+			"nested|poll|select|accept] [--threads] [--own] "
+			"[--passed FD | --received FD] [--ipv6] "
 			"[--blocking] [--leave-after N [--disarm]] [--end-after N] [--doze N]\n");
 		exit(2);
 	}
