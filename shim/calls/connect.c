@@ -1,9 +1,9 @@
 /* connect(): also how an application ends a socket's listening, with AF_UNSPEC. */
 #include "shim/connect/connect.h"
-#include "shim/calls/pointer.h"
 #include "shim/calls/real.h"
 #include "shim/connect/unseen.h"
 #include "shim/group/listener.h"
+#include "shim/kernel/pointer.h"
 #include "shim/process/fd_table.h"
 #include "shim/process/runtime.h"
 #include "shim/stat/stat.h"

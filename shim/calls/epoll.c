@@ -6,6 +6,7 @@
 #include "shim/group/listener.h"
 #include "shim/group/watch_calm.h"
 #include "shim/kernel/clock.h"
+#include "shim/kernel/pointer.h"
 #include "shim/migrate/migrate.h"
 #include "shim/process/hot.h"
 #include "shim/process/pinning.h"
@@ -34,8 +35,9 @@ EXPORTED int epoll_create1(int flags)
 
 EXPORTED int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 {
-	int ret = migrate_is_on ? migrate_control(epfd, op, fd, event)
-				: real_epoll_ctl(epfd, op, fd, event);
+	int ret = migrate_is_on && (op != EPOLL_CTL_ADD || may_point(event))
+			  ? migrate_control(epfd, op, fd, event)
+			  : real_epoll_ctl(epfd, op, fd, event);
 
 	if (ret || !runtime_on())
 		return ret;

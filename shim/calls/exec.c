@@ -1,10 +1,10 @@
 /* The exec family. A program that starts itself anew and leaves its listeners open stays preloaded,
  * and they keep their groups: a server that upgrades its binary may have made its environment anew.
  * Any other program gets what it is given. */
-#include "shim/calls/pointer.h"
 #include "shim/calls/real.h"
 #include "shim/connect/late_port.h"
 #include "shim/group/carry.h"
+#include "shim/kernel/pointer.h"
 #include "shim/process/pinning.h"
 #include "shim/process/program.h"
 #include "shim/process/runtime.h"

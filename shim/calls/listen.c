@@ -1,10 +1,10 @@
 /* Sockets that listen: socket, bind, listen, shutdown and their options. */
 #include "shim/calls/descriptor.h"
-#include "shim/calls/pointer.h"
 #include "shim/calls/real.h"
 #include "shim/connect/destination.h"
 #include "shim/connect/late_port.h"
 #include "shim/group/listener.h"
+#include "shim/kernel/pointer.h"
 #include "shim/kernel/socket.h"
 #include "shim/kernel/uncopyable.h"
 #include "shim/process/runtime.h"

@@ -1,10 +1,10 @@
 /* poll and select, and their kin. */
 #include "shim/calls/poll.h"
-#include "shim/calls/pointer.h"
 #include "shim/calls/real.h"
 #include "shim/calls/times.h"
 #include "shim/group/listener.h"
 #include "shim/group/stand_in.h"
+#include "shim/kernel/pointer.h"
 #include "shim/process/pinning.h"
 #include "shim/process/runtime.h"
 #include <stdbool.h>

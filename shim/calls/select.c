@@ -1,11 +1,11 @@
 /* select and pselect: by way of poll() where a listener is in a set, so that the sets never gain a
  * descriptor and no number is too high for them. */
-#include "shim/calls/pointer.h"
 #include "shim/calls/poll.h"
 #include "shim/calls/real.h"
 #include "shim/calls/times.h"
 #include "shim/group/listener.h"
 #include "shim/group/stand_in.h"
+#include "shim/kernel/pointer.h"
 #include "shim/process/pinning.h"
 #include "shim/process/runtime.h"
 #include <errno.h>

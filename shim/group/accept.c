@@ -8,6 +8,7 @@
 #include "shim/group/steal.h"
 #include "shim/group/watch.h"
 #include "shim/kernel/clock.h"
+#include "shim/kernel/pointer.h"
 #include "shim/kernel/sys.h"
 #include "shim/process/hot.h"
 #include "shim/stat/stat.h"
@@ -45,10 +46,11 @@ static int tell_address(const struct attempt *attempt, const struct letter *lett
 {
 	if (accepted < 0 || !attempt->address)
 		return accepted;
-	int room = attempt->length ? (int)*attempt->length : -1;
+	bool leads = may_point(attempt->length) && may_point(attempt->address);
+	int room = leads ? (int)*attempt->length : -1;
 	if (room < 0) {
 		sys(SYS_close, accepted);
-		errno = attempt->length ? EINVAL : EFAULT;
+		errno = leads ? EINVAL : EFAULT;
 		return -1;
 	}
 	memcpy(attempt->address, &letter->from,

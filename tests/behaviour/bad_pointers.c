@@ -28,6 +28,39 @@ static void do_epoll_ctl(void)
 	CHECK_FAILS(epoll_ctl(epfd, EPOLL_CTL_ADD, fd, nowhere), EFAULT);
 }
 
+/* Where connections may move between instances, each is looked at when it is added. */
+static void do_epoll_ctl_of_a_connection(void)
+{
+	struct epoll_event event;
+	int one = connected(CPU1, port_of(listener));
+
+	CHECK(is_readable(listener, 2000));
+	int accepted = accept(listener, NULL, NULL);
+	CHECK(epoll_wait(epfd, &event, 1, 0) == 0);
+	CHECK_FAILS(epoll_ctl(epfd, EPOLL_CTL_ADD, accepted, nowhere), EFAULT);
+	event = (struct epoll_event){.events = EPOLLIN};
+	CHECK(!epoll_ctl(epfd, EPOLL_CTL_ADD, accepted, &event));
+	CHECK_FAILS(epoll_ctl(epfd, EPOLL_CTL_MOD, accepted, nowhere), EFAULT);
+	CHECK(!epoll_ctl(epfd, EPOLL_CTL_DEL, accepted, nowhere));
+	gone(one);
+}
+
+static void do_accept(void)
+{
+	struct sockaddr_in address;
+	socklen_t length = sizeof(address);
+
+	for (int i = 0; i < 2; i++) {
+		int one = connected(i ? CPU1 : CPU0, port_of(listener));
+		CHECK(is_readable(listener, 2000));
+		if (i)
+			CHECK_FAILS(accept(listener, nowhere, &length), EFAULT);
+		else
+			CHECK_FAILS(accept(listener, (void *)&address, nowhere), EFAULT);
+		gone(one);
+	}
+}
+
 static void do_setsockopt(void)
 {
 	CHECK_FAILS(setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, nowhere, sizeof(int)), EFAULT);
@@ -102,6 +135,8 @@ static const struct {
 	{"connect", do_connect},
 	{"bind", do_bind},
 	{"epoll_ctl", do_epoll_ctl},
+	{"epoll_ctl of a connection", do_epoll_ctl_of_a_connection},
+	{"accept", do_accept},
 	{"setsockopt", do_setsockopt},
 	{"getsockopt", do_getsockopt},
 	{"epoll_wait", do_epoll_wait},

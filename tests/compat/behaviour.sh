@@ -2,9 +2,10 @@
 # timeout: 900
 # also in make test
 # One small program per intercepted call and per way around the interception, each checking what
-# plain Linux does: alone, under the shim while it steers, and where it can only hand over; disabled,
-# with another malloc, from the constructor of a library before and after its own, and from a signal
-# handler, also on a stack of its own. QUICK=1: the first three.
+# plain Linux does: alone, under the shim while it steers, where it can only hand over, and where
+# connections may move between instances; disabled, with another malloc, from the constructor of a
+# library before and after its own, and from a signal handler, also on a stack of its own. QUICK=1:
+# the first four.
 #
 #	tests/compat/behaviour.sh [PROGRAM]...	such as dup epoll
 . "$(dirname "$0")/../lib/tap.sh"
@@ -20,7 +21,10 @@ NOT_IN_HANDLER=" accept_blocking accept_cancel accept_threads connect_storm sign
 
 # Programs about waiting for listeners, and about accept().
 ABOUT_LISTENERS=" accept accept4 accept_blocking accept_cancel accept_errors accept_prefork accept_threads"
-ABOUT_LISTENERS+=" epoll epoll_nested epoll_oneshot forks listen listen_threads poll select threads_storm "
+ABOUT_LISTENERS+=" bad_pointers epoll epoll_nested epoll_oneshot forks listen listen_threads poll select threads_storm "
+# Programs about epoll, and about descriptors that it may know.
+ABOUT_EPOLL=" bad_pointers close close_all close_range closefrom dup epoll epoll_nested epoll_oneshot"
+ABOUT_EPOLL+=" epoll_pwait exec forks number_reuse signal_storm threads_storm "
 
 world_up
 {
@@ -65,6 +69,7 @@ run_all() { # HARNESS COMMAND ARG...: PROGRAM in an argument stands for its path
 	for name in "${PROGRAMS[@]}"; do
 		[[ $harness = *handler* && $NOT_IN_HANDLER = *" $name "* ]] && continue
 		[[ $harness = hand-over && $ABOUT_LISTENERS != *" $name "* ]] && continue
+		[[ $harness = moves && $ABOUT_EPOLL != *" $name "* ]] && continue
 		names+=("$name")
 		if ((${#running[@]} == AT_ONCE)); then
 			wait "${running[0]}"
@@ -81,6 +86,7 @@ run_all plain PROGRAM
 run_all shim env BEHAVIOUR_STEERED=1 LD_PRELOAD="$SHIM" PROGRAM
 # Where no group can be had, connections are handed over, and mailboxes stand for members.
 run_all hand-over "$BUILD/refuse" cbpf incoming-cpu -- env LD_PRELOAD="$SHIM" PROGRAM
+run_all moves env BEHAVIOUR_STEERED=1 RSSSHIM_MIGRATE_MODE=epoll LD_PRELOAD="$SHIM" PROGRAM
 [ -n "${QUICK:-}" ] && done_testing && exit
 if [ -n "$JEMALLOC" ]; then
 	run_all jemalloc env BEHAVIOUR_STEERED=1 LD_PRELOAD="$SHIM:$JEMALLOC" PROGRAM
