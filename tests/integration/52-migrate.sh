@@ -117,6 +117,7 @@ churns "churn, edge, written to when there is room" --writes --how edge
 churns "churn, closed behind the back of libc's close()" --streams
 churns "churn, workers come and go, others stand by" --guests --bystander
 churns "churn, one-shot, workers come and go" --guests --how oneshot --stored
+churns "churn, one-shot, armed, taken out and added by a thread that waits nowhere" --how oneshot --helper
 # The first fork ends the moving.
 NO_MOVES=1 churns "churn, forks" --forks
 

@@ -46,6 +46,7 @@ static struct {
 	bool writes;     /* asks to be told when it can write, and sends then */
 	bool streams;    /* closes by fclose() */
 	bool guests;     /* there are workers that come and go */
+	bool helper;     /* a thread that waits nowhere arms connections again; one-shot only */
 	bool bystander;  /* a thread with an instance that has nothing to do with all this */
 } opt = {.how = "level", .passed = -1};
 
@@ -53,7 +54,8 @@ static uint32_t interest = EPOLLIN;
 static int instance[WORKERS_MAX], listener;
 static atomic_ulong accepted, closed, echoed, wrong;
 static atomic_bool stop;
-static pthread_t threads[WORKERS_MAX], others[2];
+static pthread_t threads[WORKERS_MAX], others[3];
+static int to_helper[2];
 static int other_count;
 
 static void die(const char *what)
@@ -159,7 +161,10 @@ static void serve(int epfd, struct connection *c, uint32_t events)
 	}
 	c->turns++;
 	c->busy = 0;
-	if (opt.writes) {
+	if (opt.helper && c->turns % 4 == 0) {
+		if (write(to_helper[1], &c, sizeof(c)) != sizeof(c))
+			is_wrong("the helper is not told", c);
+	} else if (opt.writes) {
 		control(epfd, EPOLL_CTL_MOD, c);
 	} else if (opt.readds && c->turns % 16 == 0) {
 		control(epfd, EPOLL_CTL_DEL, c);
@@ -288,6 +293,24 @@ static void *invite(void *unused)
 	return unused;
 }
 
+/* Arms what workers were told of, or takes it out and adds it to any instance. From then on it is
+ * the workers', who may free it. */
+static void *help(void *unused)
+{
+	struct connection *c;
+
+	for (unsigned turn = 0; read(to_helper[0], &c, sizeof(c)) == sizeof(c); turn++) {
+		if (turn % 4) {
+			control(c->epfd, EPOLL_CTL_MOD, c);
+			continue;
+		}
+		control(c->epfd, EPOLL_CTL_DEL, c);
+		c->epfd = instance[turn / 4 % (unsigned)opt.workers];
+		control(c->epfd, EPOLL_CTL_ADD, c);
+	}
+	return unused;
+}
+
 /* Pinned, and waits on an instance, as an acceptor or a logger may; never for connections. */
 static void *stand_by(void *unused)
 {
@@ -314,6 +337,8 @@ static void start(void)
 	struct epoll_event event = {.events = EPOLLIN};
 
 	listener = opt.passed >= 0 ? opt.passed : make_listener(opt.port);
+	if (opt.helper && pipe(to_helper))
+		die("pipe");
 	if (!opt.dealer)
 		fcntl(listener, F_SETFL, O_NONBLOCK);
 	for (long i = 0; i < opt.workers; i++) {
@@ -331,18 +356,28 @@ static void start(void)
 		start_one(invite);
 	if (opt.bystander)
 		start_one(stand_by);
+	if (opt.helper)
+		start_one(help);
 }
 
 static void parse(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"port", required_argument, NULL, 'p'},   {"cpus", required_argument, NULL, 'c'},
-		{"how", required_argument, NULL, 'h'},    {"dealer", no_argument, NULL, 'd'},
-		{"readds", no_argument, NULL, 'r'},       {"dups", no_argument, NULL, 'u'},
-		{"forks", no_argument, NULL, 'f'},        {"stored", no_argument, NULL, 's'},
-		{"writes", no_argument, NULL, 'w'},       {"streams", no_argument, NULL, 'm'},
-		{"guests", no_argument, NULL, 'g'},       {"bystander", no_argument, NULL, 'b'},
-		{"passed", required_argument, NULL, 'l'}, {NULL, 0, NULL, 0},
+		{"port", required_argument, NULL, 'p'},
+		{"cpus", required_argument, NULL, 'c'},
+		{"how", required_argument, NULL, 'h'},
+		{"dealer", no_argument, NULL, 'd'},
+		{"readds", no_argument, NULL, 'r'},
+		{"dups", no_argument, NULL, 'u'},
+		{"forks", no_argument, NULL, 'f'},
+		{"stored", no_argument, NULL, 's'},
+		{"writes", no_argument, NULL, 'w'},
+		{"streams", no_argument, NULL, 'm'},
+		{"guests", no_argument, NULL, 'g'},
+		{"bystander", no_argument, NULL, 'b'},
+		{"passed", required_argument, NULL, 'l'},
+		{"helper", no_argument, NULL, 'a'},
+		{NULL, 0, NULL, 0},
 	};
 	int option;
 
@@ -386,6 +421,9 @@ static void parse(int argc, char **argv)
 		case 'g':
 			opt.guests = true;
 			break;
+		case 'a':
+			opt.helper = true;
+			break;
 		case 'b':
 			opt.bystander = true;
 			break;
@@ -396,7 +434,7 @@ static void parse(int argc, char **argv)
 	if (!opt.port || !opt.workers) {
 		fprintf(stderr, "pool --port N --cpus LIST [--how level|edge|oneshot] [--dealer] "
 				"[--readds] [--dups] [--forks] [--stored] [--writes] [--streams] "
-				"[--guests] [--bystander] [--passed FD]\n");
+				"[--guests] [--bystander] [--helper] [--passed FD]\n");
 		exit(2);
 	}
 	if (!strcmp(opt.how, "edge"))
@@ -420,6 +458,8 @@ int main(int argc, char **argv)
 	stop = true;
 	for (int i = 0; i < opt.workers; i++)
 		pthread_join(threads[i], NULL);
+	if (opt.helper)
+		close(to_helper[1]);
 	while (other_count)
 		pthread_join(others[--other_count], NULL);
 	printf("{\"accepted\":%lu,\"closed\":%lu,\"echoed\":%lu,\"wrong\":%lu}\n", accepted, closed,
