@@ -161,7 +161,7 @@ static void serve(int epfd, struct connection *c, uint32_t events)
 	}
 	c->turns++;
 	c->busy = 0;
-	if (opt.helper && c->turns % 4 == 0) {
+	if (opt.helper && c->turns % 7 == 0) {
 		if (write(to_helper[1], &c, sizeof(c)) != sizeof(c))
 			is_wrong("the helper is not told", c);
 	} else if (opt.writes) {
