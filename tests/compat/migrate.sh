@@ -35,7 +35,7 @@ churns "as it is" "$LONG" "LD_PRELOAD=$BUILD/librssshim.so" "$BUILD/pool" "${WOR
 for sanitizer in tsan asan; do
 	under $sanitizer "$LONG" --how level
 	under $sanitizer "$SHORT" --how edge --readds
-	under $sanitizer "$SHORT" --how oneshot --dealer
+	under $sanitizer "$SHORT" --how oneshot --dealer --helper
 	under $sanitizer "$SHORT" --how level --dups
 	under $sanitizer "$SHORT" --how edge --writes --stored
 	under $sanitizer "$SHORT" --how level --guests --bystander
