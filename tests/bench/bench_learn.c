@@ -1,10 +1,10 @@
 /* What it costs to learn where flows arrive, and how many connections it takes. */
 #include "shim/decide/learner.h"
 #include "shim/decide/ports.h"
+#include "tests/bench/timing.h"
 #include "tests/unit/reference.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define SERVERS 5
 #define FLOWS   512
@@ -18,14 +18,6 @@ static struct flow flows[FLOWS];
 static struct flow servers[SERVERS];
 static uint64_t seed = 1;
 static volatile unsigned sink;
-
-static double now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
 
 static int truth(const struct flow *flow)
 {
@@ -77,18 +69,6 @@ static unsigned until_known(bool probing)
 			return n;
 	}
 	return 2000;
-}
-
-static int ascending(const void *a, const void *b)
-{
-	return (*(const double *)a > *(const double *)b) -
-	       (*(const double *)a < *(const double *)b);
-}
-
-static double median(double *values, unsigned count)
-{
-	qsort(values, count, sizeof(*values), ascending);
-	return values[count / 2];
 }
 
 #define MEDIAN_NS(call)                                        \

@@ -2,10 +2,10 @@
  * installed. All methods take turns in one run, a batch each; a row gives the median of the batches
  * in ns a port, and for the others how many times ours that is. */
 #include "shim/decide/port_pick.h"
+#include "tests/bench/timing.h"
 #include "tests/unit/reference.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #ifdef HAVE_DPDK
 #include <rte_eal.h>
 #include <rte_thash.h>
@@ -30,14 +30,6 @@ static bool fresh; /* another remote address each time */
 static unsigned turn;
 static uint64_t seed = 1;
 static volatile unsigned sink;
-
-static double now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
 
 static struct flow *next_flow(void)
 {
@@ -239,19 +231,6 @@ static double batch_ns(struct method *m)
 	for (unsigned i = 0; i < m->batch; i++)
 		sink += m->port();
 	return (now_ns() - start) / m->batch;
-}
-
-static int ascending(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *values, unsigned count)
-{
-	qsort(values, count, sizeof(*values), ascending);
-	return values[count / 2];
 }
 
 static void measure_row(const char *name, unsigned size, unsigned queues)

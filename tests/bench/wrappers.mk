@@ -1,8 +1,8 @@
 BENCHES += bench-wrappers
 
-$(BUILD)/bench_wrappers: tests/bench/bench_wrappers.c
+$(BUILD)/bench_wrappers: tests/bench/bench_wrappers.c $(wildcard tests/bench/wrappers/*.[ch]) tests/bench/timing.h
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -std=gnu11 $(WARN) $(CFLAGS) -o $@ $< $(LDFLAGS) -ldl
+	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) -std=gnu11 $(WARN) $(CFLAGS) -o $@ $(filter %.c,$^) $(LDFLAGS) -ldl
 
 .PHONY: bench-wrappers
 bench-wrappers: all softnic $(BUILD)/bench_wrappers
