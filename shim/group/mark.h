@@ -4,8 +4,12 @@
  * that an application registers can be equal to one. */
 #pragma once
 #include "shim/decide/slots.h"
-#include "shim/group/registration.h"
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/epoll.h>
+
+/* How many registrations marks can tell apart. */
+#define REGISTRATIONS_MAX 4096
 
 /* Of each registration: a mark a slot, then the other kinds. A power of two, as each event of ours
  * is divided by it. */

@@ -1,5 +1,4 @@
 #include "shim/group/registration.h"
-#include "shim/group/mark.h"
 #include "shim/kernel/procfs.h"
 #include "shim/kernel/sys.h"
 #include "shim/process/machine.h"

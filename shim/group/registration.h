@@ -2,9 +2,8 @@
 #pragma once
 #include "shim/decide/balance.h"
 #include "shim/group/group.h"
+#include "shim/group/mark.h"
 #include <sys/epoll.h>
-
-#define REGISTRATIONS_MAX 4096
 
 struct registration {
 	_Atomic int in_use;
