@@ -119,7 +119,7 @@ static void make_room(int fd, int to, int flags)
 		return;
 	migrate_closing(to);
 	if (word.kind == FD_OURS)
-		group_move_descriptor(to);
+		watch_move_descriptor(to);
 	else if (word.kind != FD_UNKNOWN)
 		descriptor_leave(to, word);
 }

@@ -1,7 +1,6 @@
 #include "shim/group/group.h"
 #include "shim/group/door.h"
 #include "shim/group/mailbox.h"
-#include "shim/group/watch.h"
 #include "shim/kernel/incoming_cpu.h"
 #include "shim/kernel/log.h"
 #include "shim/kernel/reuseport.h"
@@ -10,7 +9,6 @@
 #include "shim/process/machine.h"
 #include "shim/process/own_fd.h"
 #include "shim/process/runtime.h"
-#include "shim/process/self.h"
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
@@ -338,26 +336,6 @@ void group_unlisten(struct group *group)
 	ledger->member_base = 0;
 	ledger->common_base = group->slot_count;
 	ledger_changed(ledger);
-}
-
-void group_move_descriptor(int fd)
-{
-	struct self_guard guard, yielded;
-
-	if (self_is_borrowed())
-		return;
-	bool yields = machine_yield(fd, &yielded);
-	self_lock(&guard);
-	for (int i = 0; i < GROUPS_MAX; i++) {
-		struct group *group = &group_places[i];
-		for (unsigned s = 0; group->in_use && s < group->slot_count; s++)
-			if (group->member[s] == fd)
-				watch_take_out(group, s);
-	}
-	own_fd_move(fd);
-	self_unlock(&guard);
-	if (yields)
-		machine_yielded(&yielded);
 }
 
 int group_set_option(struct group *group, int level, int name, const void *value, socklen_t length)

@@ -84,9 +84,6 @@ void group_unlisten(struct group *group);
 /* The program leaves the choice to the kernel from now on. */
 void group_unsteer(const struct group *group);
 
-/* The application takes a number of ours: what stood there moves. */
-void group_move_descriptor(int fd);
-
 /* Repeats an option that the application set on its socket. Returns 0, or -errno where a member
  * refuses: then its connections would lack something. */
 int group_set_option(struct group *group, int level, int name, const void *value, socklen_t length);

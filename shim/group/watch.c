@@ -5,6 +5,8 @@
 #include "shim/kernel/sys.h"
 #include "shim/process/fd_table.h"
 #include "shim/process/hot.h"
+#include "shim/process/machine.h"
+#include "shim/process/own_fd.h"
 #include "shim/process/self.h"
 #include <stddef.h>
 
@@ -284,7 +286,7 @@ void watch_relisten(int listener, int other)
 	}
 }
 
-void watch_take_out(const struct group *group, unsigned slot)
+static void take_out(const struct group *group, unsigned slot)
 {
 	for (int i = 0; i < WATCHES_MAX; i++) {
 		struct registration *reg = watch_places[i].in_use ? watch_places[i].first : NULL;
@@ -295,6 +297,26 @@ void watch_take_out(const struct group *group, unsigned slot)
 			watch_places[i].next_ms = 0;
 		}
 	}
+}
+
+void watch_move_descriptor(int fd)
+{
+	struct self_guard guard, yielded;
+
+	if (self_is_borrowed())
+		return;
+	bool yields = machine_yield(fd, &yielded);
+	self_lock(&guard);
+	for (unsigned i = 0; i < GROUPS_MAX; i++) {
+		struct group *group = group_at(i);
+		for (unsigned s = 0; group->in_use && s < group->slot_count; s++)
+			if (group->member[s] == fd)
+				take_out(group, s);
+	}
+	own_fd_move(fd);
+	self_unlock(&guard);
+	if (yields)
+		machine_yielded(&yielded);
 }
 
 void watch_thread_moved(void)

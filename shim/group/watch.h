@@ -66,9 +66,9 @@ void watch_forget_listener(int listener);
 void watch_strip(int listener);
 /* What stood for a listener stands for another one; -1: for none. Under self_lock(). */
 void watch_relisten(int listener, int other);
-/* Takes one member out of all instances of this process until their next wait: it gets another
- * number. Under self_lock(). */
-void watch_take_out(const struct group *group, unsigned slot);
+/* The application takes a number of ours: what stood there moves. A member leaves all instances of
+ * this process until their next wait. */
+void watch_move_descriptor(int fd);
 /* The calling thread's affinity changed. */
 void watch_thread_moved(void);
 
