@@ -1,6 +1,5 @@
 #include "shim/group/choose.h"
 #include "shim/group/door.h"
-#include "shim/group/heal.h"
 #include "shim/kernel/format.h"
 #include "shim/kernel/log.h"
 #include "shim/kernel/reuseport.h"
@@ -94,7 +93,7 @@ struct group *choose_joining(int fd, int backlog, bool *built)
 		if (group)
 			return group;
 		if (error == -ETIMEDOUT)
-			return heal_await(&place);
+			return group_await(&place);
 		if (error != -ENOENT) {
 			why = "the group of another process:";
 			break;
@@ -215,7 +214,7 @@ struct group *choose_for_listening(int fd, bool *asked)
 		if (group)
 			return group;
 		if (error == -ETIMEDOUT)
-			return heal_await(&place);
+			return group_await(&place);
 		if (error != -ENOENT) {
 			say_unsteered(fd, "the group of another process:", error);
 			return NULL;

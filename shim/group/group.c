@@ -303,6 +303,23 @@ struct group *group_take(int ledger_fd, int door, unsigned count, const int *mem
 	return NULL;
 }
 
+struct group *group_await(const struct socket_place *place)
+{
+	const uint16_t no_slot = 0;
+	struct ledger *ledger;
+	int fd = own_fd(ledger_create(&ledger, 0, 0, &no_slot));
+
+	if (fd < 0)
+		return NULL;
+	ledger->rung = RUNG_HAND_OVER;
+	ledger->suspended = 1;
+	ledger_unmap(ledger);
+	log_warn("port %u: who has its group does not answer: its connections come over the common "
+		 "queue until then",
+		 socket_port(&place->address));
+	return group_take(fd, -1, 0, NULL, place);
+}
+
 void group_listen(struct group *group, int backlog)
 {
 	struct ledger *ledger = group->ledger;

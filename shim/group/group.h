@@ -69,6 +69,10 @@ struct group *group_build_mailboxes(int fd, const char **why, int *error);
 struct group *group_take(int ledger_fd, int door, unsigned count, const int *member,
 			 const struct socket_place *place);
 
+/* A group without members, in place of one whose process does not answer: all comes over the common
+ * queue until it does, which is asked now and then (heal.h). NULL where there is no memory. */
+struct group *group_await(const struct socket_place *place);
+
 /* Closes this process's descriptors of the group. */
 void group_drop(struct group *group);
 
@@ -93,7 +97,7 @@ void group_follow_nics(struct group *group);
 
 /* No lock needed from here on. */
 
-/* Whether it stands for one that another process has, see heal_await(). */
+/* Whether it stands for one that another process has, see group_await(). */
 static inline bool group_is_awaited(const struct group *group)
 {
 	return !group->slot_count;

@@ -5,7 +5,6 @@
 #include "shim/kernel/log.h"
 #include "shim/kernel/reuseport.h"
 #include "shim/process/fd_table.h"
-#include "shim/process/own_fd.h"
 #include "shim/stat/stat.h"
 #include <errno.h>
 
@@ -62,23 +61,6 @@ static void replace(struct group *group, int fd)
 		watch_relisten(old[i], moving.to);
 		listener_at(old[i])->in_use = 0;
 	}
-}
-
-struct group *heal_await(const struct socket_place *place)
-{
-	const uint16_t no_slot = 0;
-	struct ledger *ledger;
-	int fd = own_fd(ledger_create(&ledger, 0, 0, &no_slot));
-
-	if (fd < 0)
-		return NULL;
-	ledger->rung = RUNG_HAND_OVER;
-	ledger->suspended = 1;
-	ledger_unmap(ledger);
-	log_warn("port %u: who has its group does not answer: its connections come over the common "
-		 "queue until then",
-		 socket_port(&place->address));
-	return group_take(fd, -1, 0, NULL, place);
 }
 
 static void ask_again(struct group *group, int fd, uint64_t now_ms)

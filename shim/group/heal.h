@@ -1,6 +1,5 @@
 /* What an application closed behind our back, by raw system calls: its listener, or our members. */
 #pragma once
-#include "shim/group/group.h"
 #include <stdint.h>
 
 /* Looks after a listener of that number, known by that descriptor: where the descriptor is
@@ -8,9 +7,3 @@
  * the group goes with them, and the listener gets another, from a sibling or anew. Under
  * self_lock(). */
 void heal(int listener, int fd, uint64_t now_ms);
-
-/* A group without members, in place of one whose process does not answer: all comes over the common
- * queue until it does, which is asked now and then. NULL where there is no memory. Under
- * self_lock().
- */
-struct group *heal_await(const struct socket_place *place);
